@@ -1,0 +1,45 @@
+"""Device-aware immutable arrays; every op with its forward and derivative rules in one block."""
+
+from neo_array import random as random
+from neo_array import tree as tree
+from neo_array._array import Array as Array
+from neo_array._array import ArrayLike as ArrayLike
+from neo_array._device import Device as Device
+from neo_array._device import default_device as default_device
+from neo_array._device import set_default_backend as set_default_backend
+from neo_array._device import use_device as use_device
+from neo_array._dtypes import DType as DType
+from neo_array._dtypes import bool_ as bool
+from neo_array._dtypes import complex64 as complex64
+from neo_array._dtypes import complex128 as complex128
+from neo_array._dtypes import float16 as float16
+from neo_array._dtypes import float32 as float32
+from neo_array._dtypes import float64 as float64
+from neo_array._dtypes import int8 as int8
+from neo_array._dtypes import int16 as int16
+from neo_array._dtypes import int32 as int32
+from neo_array._dtypes import int64 as int64
+from neo_array._dtypes import result_type as result_type
+from neo_array._dtypes import uint8 as uint8
+from neo_array._dtypes import uint16 as uint16
+from neo_array._dtypes import uint32 as uint32
+from neo_array._dtypes import uint64 as uint64
+from neo_array._errors import DeviceError as DeviceError
+from neo_array._errors import DonatedError as DonatedError
+from neo_array._errors import DTypeError as DTypeError
+from neo_array._errors import LevelError as LevelError
+from neo_array._errors import NeoError as NeoError
+from neo_array._errors import PolicyError as PolicyError
+from neo_array._errors import ShapeError as ShapeError
+from neo_array._errors import TreeError as TreeError
+from neo_array._payloads import Donated as Donated
+from neo_array._payloads import donate as donate
+from neo_array._primitive import Primitive as Primitive
+from neo_array._primitive import Sample as Sample
+from neo_array._primitive import bind as bind
+from neo_array._primitive import primitive as primitive
+from neo_array._primitive import sample as sample
+from neo_array._rules import NoDerivative as NoDerivative
+from neo_array._rules import Shape as Shape
+from neo_array._version import __version__ as __version__
+from neo_array.ops import *  # noqa: F403  (the ops, each exported by name in ops/__init__.py)

@@ -1,0 +1,265 @@
+"""The array: an immutable value on a backend."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from types import EllipsisType, ModuleType
+from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from neo_array import backends
+from neo_array._device import Device, DeviceLike, as_device
+from neo_array._dtypes import DType, Scalar
+from neo_array._errors import LevelError, ShapeError
+from neo_array._levels import OPEN
+
+ArrayLike: TypeAlias = "Array | Scalar"
+Axis: TypeAlias = "int | tuple[int, ...] | None"
+_Index1: TypeAlias = "SupportsIndex | slice | EllipsisType | None | Array"
+Index: TypeAlias = "_Index1 | list[int] | list[bool] | tuple[_Index1 | list[int] | list[bool], ...]"
+
+next_id = itertools.count(1).__next__  # atomic, and never reused, unlike id()
+
+
+class Array:
+    """An immutable array: a raw backend array (NumPy, torch, CuPy) and a process-unique id.
+
+    Operators, methods and attributes follow the Python array API standard. Nothing changes an Array: `x += y` rebinds the
+    name, and `x.at[i].set(v)` returns an updated copy.
+    """
+
+    __slots__ = ("__weakref__", "_exported", "_id", "_raw")
+    __array_ufunc__ = None  # `numpy_array + x` reaches __radd__ instead of looping over elements
+    _raw: Any  # ndarray, torch.Tensor, cupy.ndarray, Batched or Donated
+    _id: int
+    _exported: bool  # set once memory was handed out; such an array is never donated in place
+
+    def __init__(self, raw: Any, /) -> None:
+        self._raw = raw
+        self._id = next_id()
+
+    # --- What it is ---
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The sizes of the axes."""
+        return tuple(self._raw.shape)
+
+    @property
+    def dtype(self) -> DType:
+        """The NumPy dtype object, on every backend."""
+        raw = self._raw
+        if type(raw) is np.ndarray:
+            dtype: DType = raw.dtype
+            return dtype
+        return backends.of(raw).dtype_of(backends.example(raw))
+
+    @property
+    def device(self) -> Device:
+        """Where the array lives."""
+        return backends.of(self._raw).device_of(backends.example(self._raw))
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self._raw.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        size = 1
+        for n in self._raw.shape:
+            size *= n
+        return size
+
+    @property
+    def T(self) -> Array:
+        """The transpose of a matrix (of two axes exactly)."""
+        if self.ndim != 2:
+            raise ShapeError(f"T: got shape {self.shape}; use .mT for stacks of matrices or permute_dims for other axes")
+        return ops.matrix_transpose(self)
+
+    @property
+    def mT(self) -> Array:
+        """The transpose of the last two axes."""
+        return ops.matrix_transpose(self)
+
+    # --- Leaving the graph: reading values ---
+    def item(self) -> bool | int | float | complex:
+        """Return the only element as a Python number."""
+        if self.size != 1:
+            raise ShapeError(f"item: needs exactly one element, got shape {self.shape}; index or reduce first")
+        value: bool | int | float | complex = self._raw.item()
+        return value
+
+    def numpy(self) -> npt.NDArray[Any]:
+        """Return the values as a NumPy array: a read-only view on the CPU, a copy from other places."""
+        raw = self._export("numpy()")
+        view = backends.of(raw).to_numpy(raw)
+        if view.flags.writeable:
+            view = view.view()
+            view.flags.writeable = False
+        return view
+
+    @property
+    def raw(self) -> Any:
+        """The backend's own array. Do not write into it: other arrays may share its memory."""
+        return self._export("raw")
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def __dlpack__(self, *, copy: bool | None = None, **options: Any) -> Any:
+        """Export through DLPack. Copies unless `copy=False`: consumers write through the view that DLPack hands out."""
+        raw = self._export("DLPack export")
+        return (raw if copy is False else backends.of(raw).copy(raw)).__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        device: tuple[int, int] = self._raw.__dlpack_device__()
+        return device
+
+    def _export(self, how: str) -> Any:
+        """Return the raw array to the outside, unless an open transform would lose track of it."""
+        for ref in OPEN:
+            level = ref()
+            if level is not None and level.knows(self):
+                raise LevelError(
+                    f"{how}: this array is being differentiated, and its derivative would be lost; "
+                    "write stop_gradient(x) first, or return the array from the function and read it there"
+                )
+        raw = backends.checked(self._raw)
+        self._exported = True
+        return raw
+
+    # --- Moving ---
+    def to(self, device: DeviceLike, /) -> Array:
+        """Return the array on another device (itself if it is there already)."""
+        target = as_device(device)
+        return self if target == self.device else ops.to_device(self, device=target)
+
+    def to_device(self, device: DeviceLike, /, *, stream: object = None) -> Array:
+        """Do as `to`: the array API standard's name."""
+        return self.to(device)
+
+    def astype(self, dtype: object, /, *, copy: bool = True) -> Array:
+        """Return the array with another dtype."""
+        return ops.astype(self, dtype, copy=copy)
+
+    # --- Python protocol ---
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())  # type: ignore[arg-type]  # complex: Python's own error says it best
+
+    def __int__(self) -> int:
+        return int(self.item())  # type: ignore[arg-type]
+
+    def __complex__(self) -> complex:
+        return complex(self.item())
+
+    def __index__(self) -> int:
+        if self.dtype.kind not in "iu":
+            raise TypeError(f"index: needs an integer array of one element, got dtype {self.dtype}")
+        return int(self.item())  # type: ignore[arg-type]
+
+    def __len__(self) -> int:
+        if not self.ndim:
+            raise TypeError("len: a 0-d array has none")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Array]:
+        if not self.ndim:
+            raise TypeError("iteration: a 0-d array has no elements to go over; use .item()")
+        return (self[i] for i in range(self.shape[0]))
+
+    def __hash__(self) -> int:
+        return self._id
+
+    def __repr__(self) -> str:
+        raw = self._raw
+        if not backends.is_raw(raw):
+            return f"Array({raw!r})"
+        values = np.array2string(np.asarray(backends.of(raw).to_numpy(raw)), separator=", ", prefix="Array(", threshold=60)
+        return f"Array({values}, shape={self.shape}, dtype={self.dtype}, device={str(self.device)!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (np.array(self.numpy()), str(self.device))
+
+    def __copy__(self) -> Array:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Array:
+        return self
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> ModuleType:
+        import neo_array
+
+        return neo_array
+
+    # --- Reductions and shapes as methods ---
+    def sum(self, *, axis: Axis = None, keepdims: bool = False) -> Array:
+        """Sum over axes; see `neo_array.sum`."""
+        return ops.sum(self, axis=axis, keepdims=keepdims)
+
+    def mean(self, *, axis: Axis = None, keepdims: bool = False) -> Array:
+        """Average over axes; see `neo_array.mean`."""
+        return ops.mean(self, axis=axis, keepdims=keepdims)
+
+    def max(self, *, axis: Axis = None, keepdims: bool = False) -> Array:
+        """Take the maximum over axes; see `neo_array.max`."""
+        return ops.max(self, axis=axis, keepdims=keepdims)
+
+    def min(self, *, axis: Axis = None, keepdims: bool = False) -> Array:
+        """Take the minimum over axes; see `neo_array.min`."""
+        return ops.min(self, axis=axis, keepdims=keepdims)
+
+    def argmax(self, *, axis: int | None = None, keepdims: bool = False) -> Array:
+        """Return the index of the maximum; see `neo_array.argmax`."""
+        return ops.argmax(self, axis=axis, keepdims=keepdims)
+
+    def reshape(self, shape: int | tuple[int, ...], /) -> Array:
+        """Return the elements in another shape; see `neo_array.reshape`."""
+        return ops.reshape(self, shape)
+
+    def __getitem__(self, index: Index, /) -> Array:
+        return ops.getitem(self, index)
+
+    # The primitives' own generated functions are installed as these by ops/operators.py, so that nothing stands between
+    # `+` and the op. __setitem__ is installed there too, and hidden from checkers: they are to see that there is none.
+    if TYPE_CHECKING:
+
+        def __add__(self, other: ArrayLike, /) -> Array: ...
+        def __radd__(self, other: Scalar, /) -> Array: ...
+        def __sub__(self, other: ArrayLike, /) -> Array: ...
+        def __rsub__(self, other: Scalar, /) -> Array: ...
+        def __mul__(self, other: ArrayLike, /) -> Array: ...
+        def __rmul__(self, other: Scalar, /) -> Array: ...
+        def __truediv__(self, other: ArrayLike, /) -> Array: ...
+        def __rtruediv__(self, other: Scalar, /) -> Array: ...
+        def __pow__(self, other: ArrayLike, /) -> Array: ...
+        def __rpow__(self, other: Scalar, /) -> Array: ...
+        def __matmul__(self, other: Array, /) -> Array: ...
+        def __neg__(self) -> Array: ...
+        def __pos__(self) -> Array: ...
+        def __abs__(self) -> Array: ...
+        def __invert__(self) -> Array: ...
+        def __and__(self, other: ArrayLike, /) -> Array: ...
+        def __or__(self, other: ArrayLike, /) -> Array: ...
+        def __lt__(self, other: ArrayLike, /) -> Array: ...
+        def __le__(self, other: ArrayLike, /) -> Array: ...
+        def __gt__(self, other: ArrayLike, /) -> Array: ...
+        def __ge__(self, other: ArrayLike, /) -> Array: ...
+        def __eq__(self, other: ArrayLike, /) -> Array: ...  # type: ignore[override]
+        def __ne__(self, other: ArrayLike, /) -> Array: ...  # type: ignore[override]
+
+
+def _restore(values: npt.NDArray[Any], device: str) -> Array:
+    place = as_device(device)
+    return Array(backends.named(place.backend).asarray(values, None, place, False))
+
+
+from neo_array import ops as ops  # noqa: E402  (the ops need Array, its methods need them: the class comes first)
+

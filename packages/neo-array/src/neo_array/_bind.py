@@ -1,0 +1,286 @@
+"""Running an op when the plain case does not apply: promotion, checks, explanations, batched arguments, variadic ops."""
+
+from __future__ import annotations
+
+import importlib
+import operator
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from neo_array import _dtypes, backends
+from neo_array._array import Array, next_id
+from neo_array._device import Device
+from neo_array._dtypes import DType, Scalar
+from neo_array._errors import DeviceError, DTypeError, NeoError, ShapeError
+from neo_array._levels import CROWD, EMPTY, OPEN, Args, Params, Recorder, check_strangers, current_stack, show
+from neo_array._payloads import Batched, BatchLevel, Donated
+from neo_array._rules import WHOLE, NoDerivative, Residual
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from neo_array._primitive import Primitive
+
+    Op: TypeAlias = Primitive[..., Any]
+
+_SCALARS: Final = (bool, int, float, complex)
+_CONSTANTS: Final[dict[tuple[type, object, object], Any]] = {}
+_MOST_CONSTANTS: Final = 4096
+
+
+def weak(value: Scalar, like: Array) -> Any:
+    """Return a Python number as a raw 0-d constant of like's dtype; raise if it would change the result's dtype.
+
+    Constants are kept: making one takes longer than the op that uses it.
+    """
+    raw = like._raw
+    key = (type(value), value or repr(value), raw.dtype)  # repr tells 0.0 from -0.0
+    found = _CONSTANTS.get(key)
+    if found is None:
+        backend = backends.of(raw)
+        if type(value) not in _SCALARS or _dtypes.result_type(backend.dtype_of(raw), value) != backend.dtype_of(raw):
+            raise TypeError
+        found = backend.constant(value, raw)
+        if len(_CONSTANTS) >= _MOST_CONSTANTS:
+            _CONSTANTS.clear()
+        _CONSTANTS[key] = found
+    return found
+
+
+def careful(op: Op, args: Sequence[Any], params: Params) -> Any:
+    """Run an op with everything checked, promoted and explained."""
+    arrays = _as_arguments(op, args)
+    batched = top_batched(arrays)
+    if batched is not None:
+        return batched.bind(op, tuple(arrays), params)
+    _check_devices(op, arrays)
+    arrays = _promote(op, arrays)
+    like = next(a for a in arrays if type(a) is Array)
+    raws = [a._raw if type(a) is Array else a if a is None else weak(a, like) for a in arrays]
+    return _finish(op, tuple(arrays), params, _run(op, kernel_for(op, like._raw), raws, arrays, params))
+
+
+def bind_general(op: Op, *args: Any, **params: Any) -> Any:
+    """Run an op without generated code: one that takes `*arrays`, or none (creation: the `device` option says where)."""
+    if args:
+        return careful(op, args, params)
+    device: Device = params["device"]
+    backend = backends.named(device.backend)
+    return _finish(op, (), params, _run(op, kernel_for(op, backend=backend), [], [], params))
+
+
+def _finish(op: Op, args: Args, params: Params, raw: Any) -> Any:
+    out = tuple(Array(r) for r in raw) if op.multi else Array(asraw(raw))
+    stack = current_stack()
+    if OPEN and (stack is EMPTY or CROWD):
+        check_strangers(stack, op, args)
+    show(stack, 0, op, args, params, out)
+    return out
+
+
+def _as_arguments(op: Op, args: Sequence[Any]) -> list[Any]:
+    out: list[Any] = []
+    for i, a in enumerate(args):
+        name = op.arrays[0] if op.variadic else op.arrays[i]
+        if isinstance(a, np.generic):
+            a = a.item()
+        if type(a) is Array:
+            if type(a._raw) is Donated:
+                a._raw.require()
+        elif type(a) not in _SCALARS and a is not None:
+            advice = "wrap it in na.asarray(...)" if backends.is_raw(a) or isinstance(a, list | tuple) else "pass an Array"
+            raise DTypeError(f"{op.__name__}: argument {name} must be an Array or a Python number, got {type(a).__name__}; {advice}")
+        out.append(a)
+    if not any(type(a) is Array for a in out):
+        from neo_array import ops
+
+        out = [a if a is None else ops.asarray(a) for a in out]
+    elif op.promoted == () or op.variadic:
+        first = next(a for a in out if type(a) is Array)
+        from neo_array import ops
+
+        out = [ops.asarray(a, device=first.device) if type(a) in _SCALARS else a for a in out]
+    return out
+
+
+def _check_devices(op: Op, arrays: Sequence[Any]) -> None:
+    devices = [(i, a.device) for i, a in enumerate(arrays) if type(a) is Array]
+    for i, device in devices[1:]:
+        if device != devices[0][1]:
+            raise DeviceError(
+                f"{op.__name__}: arguments {devices[0][0]} and {i} live on {devices[0][1]} and {device}; "
+                f'move one of them, x.to("{devices[0][1]}")'
+            )
+
+
+def _promote(op: Op, arrays: list[Any]) -> list[Any]:
+    from neo_array import ops
+
+    names = op.arrays * len(arrays) if op.variadic else op.arrays
+    chosen = [i for i, a in enumerate(arrays) if a is not None and (names[i] in op.promoted or op.floating)]
+    if not chosen:
+        return arrays
+    dtype = _dtypes.result_type(*(arrays[i].dtype if type(arrays[i]) is Array else arrays[i] for i in chosen))
+    if op.floating and not _dtypes.is_inexact(dtype):
+        dtype = _dtypes.float32
+    out = list(arrays)
+    for i in chosen:
+        if type(out[i]) is Array and out[i].dtype != dtype:
+            out[i] = ops.astype(out[i], dtype)
+    return out
+
+
+def kernel_for(op: Op, raw: Any = None, backend: backends.Backend | None = None) -> Callable[..., Any]:
+    """Return the op's forward for a raw array's backend, importing it if this is its first call there."""
+    backend = backend or backends.of(raw)
+    kernel = op.kernels.get(backend.RAW)
+    if kernel is None:
+        source = op.sources.get(backend.NAME)
+        if source is None:
+            raise DeviceError(f"{op.__name__}: has no kernel for backend {backend.NAME}; move the arrays, x.to(...)")
+        found = import_kernel(source)
+        kernel = op.kernels[backend.RAW] = backend.guard(found) if len(op.promoted) > 1 else found
+    return kernel
+
+
+def import_kernel(source: Callable[..., Any] | str) -> Callable[..., Any]:
+    """Return a kernel, importing it where it is given as `"module:attribute"`."""
+    if not isinstance(source, str):
+        return source
+    module, _, path = source.partition(":")
+    kernel: Callable[..., Any] = operator.attrgetter(path)(importlib.import_module(module))
+    return kernel
+
+
+def _run(op: Op, kernel: Callable[..., Any], raws: list[Any], arrays: Sequence[Any], params: Params) -> Any:
+    try:
+        return kernel(*raws, **params)
+    except NeoError:
+        raise
+    except Exception as error:
+        if op.explain_error is not None:
+            op.explain_error(*arrays, **params)
+        shapes = [a.shape for a in arrays if type(a) is Array]
+        if op.broadcasts:
+            try:
+                np.broadcast_shapes(*shapes)
+            except ValueError:
+                raise ShapeError(
+                    f"{op.__name__}: shapes {' and '.join(map(str, shapes))} do not broadcast; "
+                    "sizes must be equal or 1, aligned at the last axis: reshape or expand_dims one side"
+                ) from None
+        dtypes = ", ".join(str(a.dtype) for a in arrays if type(a) is Array)
+        error.add_note(f"{op.__name__}: on shapes {shapes} of dtypes {dtypes}" + (f" with {dict(params)}" if params else ""))
+        raise
+
+
+def asraw(raw: Any) -> Any:
+    """Return an ndarray where NumPy gave a scalar for a 0-d result."""
+    return np.asarray(raw) if isinstance(raw, np.generic) else raw
+
+
+def top_batched(args: Sequence[Any]) -> BatchLevel | None:
+    """Return the innermost vmap level among the arguments, or None."""
+    levels = [a._raw.level for a in args if type(a) is Array and type(a._raw) is Batched]
+    return max(levels, key=lambda level: level.index, default=None)
+
+
+# --- Residuals, for generated code ---
+def shape_of(x: Any) -> tuple[int, ...]:
+    """Return the shape of an argument; a Python number has none."""
+    return x.shape if type(x) is Array else ()
+
+
+def dtype_of(x: Any) -> DType:
+    """Return the dtype of an argument; a Python number has its default."""
+    return x.dtype if type(x) is Array else _dtypes.result_type(x)
+
+
+def residual(kept: Residual, op: Op, args: Args, out: Any) -> Any:
+    """Return what a rule asked for by name."""
+    if kept.name == "out":
+        value = out
+    else:
+        value = args if op.variadic else args[op.arrays.index(kept.name)]
+    if kept.part == WHOLE:
+        return value
+    part = shape_of if kept.part == "shape" else dtype_of
+    return tuple(part(v) for v in value) if type(value) is tuple else part(value)
+
+
+def is_differentiable(x: Array) -> bool:
+    """Tell whether derivatives of the array make sense: its dtype is floating or complex."""
+    return _dtypes.is_inexact(x.dtype)
+
+
+def raise_no_derivative(op: Op, name: str) -> None:
+    """Raise because a cotangent arrived where no rule can take it further."""
+    reason: NoDerivative = op.missing[name]
+    raise DTypeError(
+        f"{op.__name__}: no derivative with respect to {name}: {reason.reason}; "
+        f"write {op.__name__}(..., stop_gradient({name}), ...) if it is to count as a constant"
+    )
+
+
+def undo_broadcast(g: Array, shape: tuple[int, ...]) -> Array:
+    """Sum a cotangent over the axes along which an argument of this shape was broadcast."""
+    from neo_array import ops
+
+    extra = g.ndim - len(shape)
+    axes = tuple(range(extra)) + tuple(i + extra for i, n in enumerate(shape) if n == 1 and g.shape[i + extra] != 1)
+    return ops.reshape(ops.sum(g, axis=axes), tuple(shape))
+
+
+def record_variadic(op: Op, level: Recorder, wanted: list[int], args: Args, params: Params, out: Any) -> None:
+    """Append an entry for an op of `*arrays`: its one rule gives all their cotangents, None for those not in `wanted`."""
+    if op.discrete or (not op.multi and not is_differentiable(out)):
+        return
+    (rule,) = op.vjp_rules
+    kept = tuple(residual(r, op, args, out) for r in rule.residuals)
+    options = {o: tuple(wanted) if o == "wanted" else params[o] for o in rule.options}
+    u: Any = tuple(o._id if is_differentiable(o) else 0 for o in out) if op.multi else out._id
+    level.watched.update(filter(None, u) if op.multi else (u,))
+
+    def pull(g: Any, entry: tuple[Any, ...], grads: dict[int, Array]) -> None:
+        ids, *residuals = entry[2:]
+        cotangents = rule.function(g, *residuals, **options)
+        for i, target in zip(wanted, ids, strict=True):
+            if cotangents[i] is not None:
+                accumulate(grads, target, cotangents[i])
+
+    level.entries.append((pull, u, tuple(args[i]._id for i in wanted), *kept))
+
+
+def accumulate(grads: dict[int, Array], target: int, cotangent: Array) -> None:
+    """Add a cotangent to what has arrived so far, out of place."""
+    grads[target] = NAMES["add"](grads[target], cotangent) if target in grads else cotangent
+
+
+NAMES: Final[dict[str, Any]] = {
+    "Array": Array,
+    "CROWD": CROWD,
+    "EMPTY": EMPTY,
+    "INEXACT": backends.INEXACT,
+    "OPEN": OPEN,
+    "asraw": asraw,
+    "check_strangers": check_strangers,
+    "current_stack": current_stack,
+    "dtype_of": dtype_of,
+    "is_differentiable": is_differentiable,
+    "new": object.__new__,
+    "next_id": next_id,
+    "raise_no_derivative": raise_no_derivative,
+    "shape_of": shape_of,
+    "show": show,
+    "undo_broadcast": undo_broadcast,
+    "weak": weak,
+}
+
+
+def install(add: Callable[[Array, Array], Array]) -> None:
+    """Tell the generated code how to add: the op is defined after the machinery that it needs."""
+    NAMES["add"] = add
+
+

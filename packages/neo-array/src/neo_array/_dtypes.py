@@ -1,0 +1,91 @@
+"""The dtypes and how they combine. dtype objects are NumPy's, on every backend."""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+import numpy as np
+
+from neo_array._errors import DTypeError
+
+DType: TypeAlias = "np.dtype[np.generic]"
+Scalar: TypeAlias = bool | int | float | complex
+
+bool_: Final[DType] = np.dtype("bool")
+int8: Final[DType] = np.dtype("int8")
+int16: Final[DType] = np.dtype("int16")
+int32: Final[DType] = np.dtype("int32")
+int64: Final[DType] = np.dtype("int64")
+uint8: Final[DType] = np.dtype("uint8")
+uint16: Final[DType] = np.dtype("uint16")
+uint32: Final[DType] = np.dtype("uint32")
+uint64: Final[DType] = np.dtype("uint64")
+float16: Final[DType] = np.dtype("float16")
+float32: Final[DType] = np.dtype("float32")
+float64: Final[DType] = np.dtype("float64")
+complex64: Final[DType] = np.dtype("complex64")
+complex128: Final[DType] = np.dtype("complex128")
+
+DTYPES: Final = {
+    d.name: d
+    for d in (
+        *(bool_, int8, int16, int32, int64, uint8, uint16, uint32, uint64),
+        *(float16, float32, float64, complex64, complex128),
+    )
+}
+# bool < integer < floating < complex; bfloat16 is of NumPy's kind "V" when ml_dtypes defines it
+_RANK: Final = {"b": 0, "i": 1, "u": 1, "f": 2, "V": 2, "c": 3}
+_SCALAR_RANK: Final = {bool: 0, int: 1, float: 2, complex: 3}
+_DEFAULT: Final = (bool_, int64, float32, complex64)
+
+
+def as_dtype(dtype: object) -> DType:
+    """Return the dtype that a name, a Python type, a NumPy type or a dtype stands for."""
+    python = {bool: bool_, int: int64, float: float32, complex: complex64}
+    if isinstance(dtype, type) and dtype in python:
+        return python[dtype]
+    try:
+        found = np.dtype(dtype)  # type: ignore[call-overload]
+    except TypeError:
+        found = None
+    if found is None or (found.name not in DTYPES and found.name != "bfloat16"):
+        raise DTypeError(f"dtype: got {dtype!r}; use one of {', '.join(DTYPES)}")
+    result: DType = found
+    return result
+
+
+def is_inexact(dtype: DType) -> bool:
+    """Tell whether the dtype is floating or complex, so that derivatives make sense."""
+    return _RANK[dtype.kind] >= 2
+
+
+def result_type(*operands: DType | Scalar) -> DType:
+    """Return the dtype that an op on these gives.
+
+    Arrays promote by kind first (bool < integer < floating < complex), then by size within the kind, as torch does:
+    int64 with float32 is float32. Python scalars are weak: they only raise the kind, to its default dtype.
+    """
+    dtypes = [d for d in operands if isinstance(d, np.dtype)]
+    scalars = [s for s in operands if not isinstance(s, np.dtype)]
+    out: DType | None = None
+    for dtype in dtypes:
+        out = dtype if out is None else _promote(out, dtype)
+    rank = max((_SCALAR_RANK[type(s)] for s in scalars), default=-1)
+    if out is None:
+        return _DEFAULT[rank]
+    if rank <= _RANK[out.kind]:
+        return out
+    return complex128 if rank == 3 and out == float64 else _DEFAULT[rank]
+
+
+def _promote(a: DType, b: DType) -> DType:
+    rank_a, rank_b = _RANK[a.kind], _RANK[b.kind]
+    if rank_a < rank_b:
+        a, b, rank_a, rank_b = b, a, rank_b, rank_a
+    if rank_a != rank_b:
+        return complex128 if a == complex64 and b == float64 else a
+    if uint64 in (a, b) and "i" in (a.kind, b.kind):
+        raise DTypeError(f"promotion: {a} with {b} has no common integer dtype; cast one side with .astype(...)")
+    if "bfloat16" in (a.name, b.name) and a != b:  # NumPy does not know how bfloat16 combines; torch's table
+        return float32 if float16 in (a, b) else (b if a.name == "bfloat16" else a)
+    return np.promote_types(a, b)

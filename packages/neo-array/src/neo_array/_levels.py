@@ -1,0 +1,191 @@
+"""Levels: what watches the ops. The stack of open levels of this context, and how an op is shown to it.
+
+An op runs once, on raw arrays. Then each open level sees `(primitive, args, params, out)`, outermost first, so that a rule
+run by one level may use `out`. While a level handles an op, only the levels below it are active.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Container, Mapping
+from contextvars import ContextVar, Token
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from neo_array._errors import LevelError
+
+if TYPE_CHECKING:
+    from neo_array._array import Array
+    from neo_array._primitive import Primitive
+
+    Op: TypeAlias = Primitive[..., Any]
+
+Args: TypeAlias = "tuple[Any, ...]"  # Arrays, Python scalars, None
+Params: TypeAlias = Mapping[str, Any]
+
+
+class Level:
+    """One open transform. `watched` holds the ids of the arrays it knows."""
+
+    __slots__ = ("__weakref__",)
+    watched: Container[int]
+
+    def see(self, stack: Stack, index: int, op: Op, args: Args, params: Params, out: Any) -> None:
+        """Handle an op that has run; `index` is this level's place in `stack.levels`."""
+        raise NotImplementedError
+
+    def knows(self, array: Array) -> bool:
+        """Tell whether this level follows the array."""
+        return array._id in self.watched
+
+    def rescue(self, array: Array) -> None:
+        """Keep the value of an array that is about to be donated, if this level needs it later."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Forget the watched arrays: afterwards they are constants."""
+        raise NotImplementedError
+
+
+class Recorder(Level):
+    """A level that only keeps entries for later: what the generated record functions write to.
+
+    An entry is `(pull, output id or ids, input ids..., residuals...)`; its pull function knows the layout.
+    """
+
+    __slots__ = ("entries", "watched")
+
+    def __init__(self, arrays: list[Array]) -> None:
+        self.watched: set[int] = {a._id for a in arrays}
+        self.entries: list[tuple[Any, ...]] = []
+
+    def see(self, stack: Stack, index: int, op: Op, args: Args, params: Params, out: Any) -> None:
+        op.record(self, args, params, out)
+
+    def rescue(self, array: Array) -> None:
+        spare = type(array)(array._raw)
+        for i, entry in enumerate(self.entries):
+            if _holds(entry, array):
+                self.entries[i] = _swap(entry, array, spare)
+
+    def close(self) -> None:
+        self.watched.clear()
+
+
+def _holds(kept: tuple[Any, ...], array: Array) -> bool:
+    return any(x is array or (type(x) is tuple and _holds(x, array)) for x in kept)
+
+
+def _swap(kept: tuple[Any, ...], array: Array, spare: Array) -> tuple[Any, ...]:
+    return tuple(spare if x is array else _swap(x, array, spare) if type(x) is tuple else x for x in kept)
+
+
+class Stack:
+    """The open levels of a context, outermost first.
+
+    `chain` also holds those that are hidden while a rule runs: an array that they watch is no stranger.
+    """
+
+    __slots__ = ("chain", "levels", "recorders")
+
+    def __init__(self, levels: tuple[Level, ...], chain: tuple[Level, ...]) -> None:
+        self.levels = levels
+        self.chain = chain
+        self.recorders = all(type(level).see is Recorder.see for level in levels)
+
+    def below(self, index: int) -> Stack:
+        """Return the stack with only the levels outside level `index` active."""
+        return Stack(self.levels[:index], self.chain)
+
+
+EMPTY: Final = Stack((), ())
+_stack: ContextVar[Stack] = ContextVar("neo_array_levels", default=EMPTY)
+current_stack = _stack.get
+
+# Process-wide: weak references to every open level, and those that were opened beside a level of another context.
+OPEN: Final[list[weakref.ref[Level]]] = []
+CROWD: Final[list[weakref.ref[Level]]] = []
+RETAINED: Final[list[weakref.ref[Level]]] = []  # closed tapes whose entries a pullback still needs
+_register_lock = threading.RLock()  # re-entered when a collection inside it drops another level
+
+
+class using:
+    """Make a stack the current one inside a `with` block."""
+
+    __slots__ = ("_stack", "_token")
+    _token: Token[Stack]
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+
+    def __enter__(self) -> Stack:
+        self._token = _stack.set(self._stack)
+        return self._stack
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        _stack.reset(self._token)
+
+
+class opened:
+    """Open a level on top of the current stack inside a `with` block, and close it whatever happens."""
+
+    __slots__ = ("_level", "_ref", "_token")
+    _token: Token[Stack]
+
+    def __init__(self, level: Level) -> None:
+        self._level = level
+
+    def __enter__(self) -> Stack:
+        outer = current_stack()
+        level = self._level
+        self._ref = ref = weakref.ref(level, _forget)
+        with _register_lock:
+            ours = sum(known() in outer.chain for known in OPEN)
+            if len(OPEN) > ours:
+                CROWD.append(ref)
+            OPEN.append(ref)
+        stack = Stack((*outer.levels, level), (*outer.chain, level))
+        self._token = _stack.set(stack)
+        return stack
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        _stack.reset(self._token)
+        _forget(self._ref)
+        self._level.close()
+
+
+def retain(level: Level) -> None:
+    """Say that a closed level's entries live on, so that a donation leaves their values alone."""
+    with _register_lock:
+        RETAINED.append(weakref.ref(level, _forget))
+
+
+def _forget(ref: weakref.ref[Level]) -> None:
+    with _register_lock:
+        for register in (OPEN, CROWD, RETAINED):
+            if ref in register:
+                register.remove(ref)
+
+
+def show(stack: Stack, start: int, op: Op, args: Args, params: Params, out: Any) -> None:
+    """Show an op that has run to the levels from `start` on, outermost first."""
+    levels = stack.levels
+    for index in range(start, len(levels)):
+        levels[index].see(stack, index, op, args, params, out)
+
+
+def check_strangers(stack: Stack, op: Op, args: Args) -> None:
+    """Raise if an argument is watched by a level that is open elsewhere: its derivative would silently be zero."""
+    from neo_array._array import Array
+
+    for ref in tuple(OPEN):
+        level = ref()
+        if level is None or level in stack.chain:
+            continue
+        for i, array in enumerate(args):
+            if type(array) is Array and level.knows(array):
+                raise LevelError(
+                    f"{op.__name__}: argument {i} is being differentiated by a {type(level).__name__} of another thread or "
+                    "context; run this work in contextvars.copy_context().run(...), or pass stop_gradient(x)"
+                )

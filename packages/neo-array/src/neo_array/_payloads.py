@@ -1,0 +1,107 @@
+"""What may stand in an Array in place of a raw backend array: a batch under vmap, or the mark of a donation."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from neo_array import backends
+from neo_array._errors import DonatedError, LevelError
+from neo_array._levels import OPEN, RETAINED, current_stack
+
+if TYPE_CHECKING:
+    from neo_array._array import Array
+    from neo_array._levels import Args, Level, Params
+    from neo_array._primitive import Primitive
+
+
+class Batched:
+    """One value per example of a vmap level, held in one inner Array along `axis`. Its shape is the logical one."""
+
+    __slots__ = ("axis", "inner", "level")
+
+    def __init__(self, inner: Array, axis: int, level: BatchLevel) -> None:
+        self.inner = inner
+        self.axis = axis
+        self.level = level
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one example."""
+        shape = self.inner.shape
+        return shape[: self.axis] + shape[self.axis + 1 :]
+
+    def example(self) -> Any:
+        """Return a raw array with this payload's dtype and device."""
+        return backends.example(self.inner._raw)
+
+    def require(self) -> NoReturn:
+        """Refuse to be read: there is no one value."""
+        raise LevelError(
+            f"vmap: this array of shape {self.shape} stands for one value per example, and has no single value to read; "
+            "use where(...) in place of if, or return it and read it outside vmap"
+        )
+
+    item = require
+
+    def __repr__(self) -> str:
+        return f"Batched(shape={self.shape}, axis={self.axis})"
+
+
+class BatchLevel:
+    """What a vmap level offers to the ops: its place in the stack, and a way to run an op over its batch."""
+
+    index: int
+    size: int
+
+    def bind(self, op: Primitive[..., Any], args: Args, params: Params) -> Any:
+        """Run the op's batching rule under the levels below this one, then show the op to the levels above."""
+        raise NotImplementedError
+
+
+class Donated:
+    """Stands in an Array whose buffer was given away; `by` names the call that took it."""
+
+    __slots__ = ("by",)
+
+    def __init__(self, what: str) -> None:
+        frame = sys._getframe(2)
+        self.by = f"{what} at {frame.f_code.co_filename}:{frame.f_lineno}"
+
+    def require(self) -> NoReturn:
+        """Refuse to be used."""
+        raise DonatedError(
+            f"array: its buffer was donated to {self.by}; use the array that call returned, or pass donate=False there"
+        )
+
+    example = require
+
+    def __getattr__(self, name: str) -> NoReturn:
+        self.require()
+
+    def __repr__(self) -> str:
+        return f"donated to {self.by}"
+
+
+def donate(op: Primitive[..., Any], to: Donated, x: Array, /, *args: Any, **params: Any) -> Any:
+    """Run an op and give up its first argument: the result reuses the buffer where nobody else can see it.
+
+    Reuse needs an in-place kernel, no open level, no export, and the backend's proof of sole ownership; otherwise the op runs
+    out of place. Either way `x` is dead afterwards, except in the entries of a tape: those keep their values.
+    """
+    raw = x._raw
+    for ref in (*OPEN, *RETAINED):
+        level: Level | None = ref()
+        if level is not None:
+            level.rescue(x)
+    kernel = None
+    if not OPEN and not current_stack().levels and not hasattr(x, "_exported"):
+        backend = backends.of(raw)
+        if backend.sole_owner(raw, 2):
+            kernel = op.inplace_kernel(backend)
+    if kernel is None:
+        out = op.bind(x, *args, **params)
+    else:
+        out = type(x)(kernel(raw, *[a._raw if type(a) is type(x) else a for a in args], **params))
+    x._raw = to
+    return out

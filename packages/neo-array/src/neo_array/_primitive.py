@@ -1,0 +1,276 @@
+"""Primitives: first-class ops that carry their kernels, their derivative and batching rules, and their samples."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, ParamSpec, Protocol, TypeAlias, TypeVar, overload
+
+from neo_array import _bind
+from neo_array._codegen import generate_bind, generate_record
+from neo_array._rules import NoDerivative, Residual, VjpRule, parse_jvp, parse_vjp
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from neo_array._levels import Recorder
+    from neo_array.backends import Backend
+
+P = ParamSpec("P")
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+F = TypeVar("F", bound=Callable[..., Any])
+Kind: TypeAlias = Literal["elementwise", "linear", "general"]
+BackendName: TypeAlias = Literal["numpy", "torch", "cupy"]
+
+REGISTRY: Final[dict[str, Primitive[..., Any]]] = {}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One call to test an op with: its arguments (arrays as NumPy arrays) and options, as a user writes them.
+
+    `wrt` names the positions to differentiate; None means every floating argument.
+    """
+
+    args: tuple[Any, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    wrt: tuple[int, ...] | None = None
+
+
+def sample(*args: Any, wrt: tuple[int, ...] | None = None, **options: Any) -> Sample:
+    """Write a Sample as the call itself."""
+    return Sample(args, options, wrt)
+
+
+class Primitive(Generic[P, R_co]):
+    """An op. Calling it runs the body that was decorated, which ends in `bind`.
+
+    Slots: `kernel` (per backend), `vjp` (per input), `jvp`, `batch`, `samples`; each is filled by a rule or by saying why
+    there is none. `kind="elementwise"` derives jvp and batching from vjp; `kind="linear"` makes the op its own jvp.
+    """
+
+    __name__: str
+    __wrapped__: Callable[..., Any]
+
+    def __init__(
+        self,
+        body: Callable[P, R_co],
+        kind: Kind,
+        *,
+        arrays: tuple[str, ...],
+        promoted: tuple[str, ...],
+        floating: bool,
+        discrete: str | None,
+        may_be_discrete: bool,
+        broadcasts: bool,
+        multi: bool,
+    ) -> None:
+        functools.update_wrapper(self, body)
+        parameters = inspect.signature(body).parameters.values()
+        self.kind: Final = kind
+        self.arrays: Final = arrays
+        self.variadic: Final = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+        self.options: Final = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
+        self.promoted: Final = promoted
+        self.floating: Final = floating
+        self.discrete: Final = discrete
+        self.may_be_discrete: Final = may_be_discrete
+        self.broadcasts: Final = broadcasts
+        self.multi: Final = multi
+        self.kernels: Final[dict[type, Callable[..., Any]]] = {}
+        self.sources: Final[dict[str, Callable[..., Any] | str]] = {}
+        self.inplace_sources: Final[dict[str, Callable[..., Any] | str]] = {}
+        self.vjp_rules: Final[list[VjpRule]] = []
+        self.missing: Final[dict[str, NoDerivative]] = {}
+        self.jvp_rule: VjpRule | None = None
+        self.batch_rule: Callable[..., Any] | None = None
+        self.batch_missing: str | None = None
+        self.custom_record: Callable[..., None] | None = None
+        self.explain_error: Callable[..., None] | None = None
+        self.sample_source: Callable[..., Iterable[Sample]] | None = None
+        self.records: Final = _Records(self)
+        self.bind: Callable[..., Any] = self._make_bind()
+
+    if TYPE_CHECKING:
+
+        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+
+    def __repr__(self) -> str:
+        return f"<primitive {self.__name__}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _lookup, (self.__name__,)
+
+    def _make_bind(self) -> Callable[..., Any]:
+        if self.variadic or not self.arrays:
+            return functools.partial(_bind.bind_general, self)
+        names = _bind.NAMES | {"kernels": self.kernels, "records": self.records}
+        options = self.options
+        names["careful"] = lambda *args, **params: _bind.careful(self, args, {o: params[o] for o in options})
+        return generate_bind(self, names)
+
+    def record(self, level: Recorder, args: tuple[Any, ...], params: Mapping[str, Any], out: Any) -> None:
+        """Append a tape entry if the level watches an argument."""
+        watched = level.watched
+        wanted = [i for i, a in enumerate(args) if type(a) is _bind.Array and a._id in watched]
+        if not wanted:
+            return
+        if self.custom_record is not None:
+            self.custom_record(level, wanted, args, params, out)
+        elif self.variadic:
+            _bind.record_variadic(self, level, wanted, args, params, out)
+        else:
+            self.records[sum(1 << i for i in wanted)](level, out, *args, *params.values())
+
+    # --- Slots ---
+    def kernel(self, *backends: BackendName) -> Callable[[F | str], F | str]:
+        """Give the forward on raw arrays for these backends; a string `"module:attribute"` is imported when first needed."""
+
+        def fill(source: F | str) -> F | str:
+            self.sources.update(dict.fromkeys(backends, source))
+            return source
+
+        return fill
+
+    def inplace(self, *backends: BackendName) -> Callable[[F | str], F | str]:
+        """Give a forward that writes its result into the first argument's buffer and returns it, for donation."""
+
+        def fill(source: F | str) -> F | str:
+            self.inplace_sources.update(dict.fromkeys(backends, source))
+            return source
+
+        return fill
+
+    def inplace_kernel(self, backend: Backend) -> Callable[..., Any] | None:
+        """Return the in-place forward for a backend, or None."""
+        source = self.inplace_sources.get(backend.NAME)
+        if isinstance(source, str):
+            source = self.inplace_sources[backend.NAME] = _bind.import_kernel(source)
+        return source
+
+    @overload
+    def vjp(self, *inputs: str) -> Callable[[F], F]: ...
+    @overload
+    def vjp(self, **rules: Callable[..., Any] | NoDerivative) -> Self: ...
+    def vjp(self, *inputs: str, **rules: Any) -> Any:
+        """Give reverse rules: `sin.vjp(x=lambda g, x: g * cos(x))`, or `@total.vjp("x")` over a def that takes options.
+
+        A rule gets the cotangent, then what its parameter names say: an argument, `out`, or (keyword-only) an option.
+        """
+        for name, rule in rules.items():
+            self._fill_vjp((name,), rule)
+        return functools.partial(self._fill_vjp, inputs) if inputs else self
+
+    def _fill_vjp(self, inputs: tuple[str, ...], rule: Any) -> Any:
+        if isinstance(rule, NoDerivative):
+            self.missing.update(dict.fromkeys(inputs, rule))
+        else:
+            self.vjp_rules.append(parse_vjp(self.__name__, self.arrays, self.options, inputs, rule))
+        self.records.clear()
+        return rule
+
+    def jvp(self, rule: F) -> F:
+        """Give the forward-mode rule: one tangent (or None) per array argument, then residuals by name."""
+        self.jvp_rule = parse_jvp(self.__name__, self.arrays, self.options, self.variadic, rule)
+        return rule
+
+    def batch(self, rule: F | None = None, *, missing: str | None = None) -> F | None:
+        """Give the batching rule `(size, args, axes, **options) -> (out, axis)`, or say why there is none."""
+        self.batch_rule, self.batch_missing = rule, missing
+        return rule
+
+    def record_with(self, rule: F) -> F:
+        """Give a function `(level, wanted, args, params, out)` that appends the tape entry, where names do not suffice."""
+        self.custom_record = rule
+        return rule
+
+    def explain(self, rule: F) -> F:
+        """Give a function `(*args, **options)` that raises a clear error; it runs only after a kernel has failed."""
+        self.explain_error = rule
+        return rule
+
+    def samples(self, source: F) -> F:
+        """Give a generator `(rng) -> Iterable[Sample]` of calls to test the op with; `rng` is a NumPy Generator."""
+        self.sample_source = source
+        return source
+
+
+class _Records(dict[int, Callable[..., None]]):
+    """The record functions of an op by the mask of wanted inputs, generated when first needed."""
+
+    def __init__(self, op: Primitive[..., Any]) -> None:
+        self._op = op
+
+    def __missing__(self, mask: int) -> Callable[..., None]:
+        record = self[mask] = generate_record(self._op, mask, _bind.NAMES)
+        return record
+
+
+def _lookup(name: str) -> Primitive[..., Any]:
+    return REGISTRY[name]
+
+
+class Decorator(Protocol):
+    """What `primitive(...)` returns: it keeps the body's signature."""
+
+    def __call__(self, body: Callable[P, R], /) -> Primitive[P, R]: ...
+
+
+def primitive(
+    *,
+    kind: Kind = "general",
+    promote: tuple[str, ...] | None = None,
+    floating: bool = False,
+    discrete: str | None = None,
+    may_be_discrete: bool = False,
+    broadcasts: bool | None = None,
+    multi: bool = False,
+) -> Decorator:
+    """Make a Primitive of a function whose positional-only parameters are arrays and whose keyword-only ones are options.
+
+    Args:
+        kind: `"elementwise"`: jvp and batching follow from vjp; `"linear"`: jvp is the op itself; or `"general"`.
+        promote: the arguments that are brought to a common dtype, and that may be Python numbers; default: all of them for
+            an elementwise op of several arguments, else none.
+        floating: integer and bool arguments are cast to the default float dtype first (as for `exp`).
+        discrete: why no output has a derivative (comparisons, integer results); such an op is never recorded.
+        may_be_discrete: the output's dtype depends on an option, so recording looks at it.
+        broadcasts: the engine sums cotangents over broadcast axes; default: whether the op is elementwise.
+        multi: the op returns a tuple of arrays.
+    """
+
+    def make(body: Callable[P, R], /) -> Primitive[P, R]:
+        parameters = inspect.signature(body).parameters.values()
+        arrays = tuple(p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.VAR_POSITIONAL))
+        stray = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.VAR_KEYWORD)]
+        if stray:
+            raise TypeError(
+                f"primitive {body.__name__}: parameters {stray} are neither positional-only (arrays) nor keyword-only "
+                f"(options); write def {body.__name__}(x, /, *, option)"
+            )
+        default = arrays if kind == "elementwise" and len(arrays) > 1 else ()
+        cls = type(body.__name__, (Primitive,), {"__call__": staticmethod(body), "__doc__": body.__doc__})
+        op: Primitive[P, R] = cls(
+            body,
+            kind,
+            arrays=arrays,
+            promoted=default if promote is None else promote,
+            floating=floating,
+            discrete=discrete,
+            may_be_discrete=may_be_discrete,
+            broadcasts=kind == "elementwise" if broadcasts is None else broadcasts,
+            multi=multi,
+        )
+        REGISTRY[body.__name__] = op
+        return op
+
+    return make
+
+
+def bind(op: Primitive[..., R], /, *args: Any, **params: Any) -> R:
+    """Run a primitive: its kernel on the raw arrays, then show it to the open levels."""
+    out: R = op.bind(*args, **params)
+    return out

@@ -1,0 +1,68 @@
+"""Changing the dtype and the device: differentiable moves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from neo_array import backends
+from neo_array._array import Array
+from neo_array._device import Device
+from neo_array._dtypes import DType, as_dtype
+from neo_array._primitive import Sample, bind, primitive, sample
+
+
+@primitive(kind="linear", may_be_discrete=True)
+def cast(x: Array, /, *, dtype: DType) -> Array:
+    """Convert to a dtype. Complex to real drops the imaginary part; a float to an integer ends the derivative."""
+    return bind(cast, x, dtype=dtype)
+
+
+@cast.kernel("numpy", "torch", "cupy")
+def _(x: Any, *, dtype: DType) -> Any:
+    return backends.of(x).cast(x, dtype)
+
+
+@cast.vjp("x")
+def _(g: Array, x: DType) -> Array:
+    return astype(g, x)
+
+
+def astype(x: Array, dtype: object, /, *, copy: bool = True) -> Array:
+    """Return x with another dtype; x itself if it has that dtype already (values never change, so `copy` is moot)."""
+    target = as_dtype(dtype)
+    return x if x.dtype == target else bind(cast, x, dtype=target)
+
+
+@primitive(kind="linear")
+def to_device(x: Array, /, *, device: Device, source: Device | None = None) -> Array:
+    """Copy to another device, of the same or of another backend."""
+    return bind(to_device, x, device=device, source=x.device)
+
+
+@to_device.kernel("numpy", "torch", "cupy")
+def _(x: Any, *, device: Device, source: Device) -> Any:
+    target = backends.named(device.backend)
+    if device.backend == source.backend:
+        return target.asarray(x, None, device, True)
+    return target.asarray(backends.of(x).to_numpy(x), None, device, True)
+
+
+@to_device.vjp("x")
+def _(g: Array, *, source: Device) -> Array:
+    return to_device(g, device=source)
+
+
+# --- Samples ---
+@cast.samples
+def _(rng: np.random.Generator) -> Iterator[Sample]:
+    yield sample(rng.normal(size=(3, 5)), dtype=np.dtype("float64"))
+    yield sample(rng.integers(0, 5, size=(3,)), dtype=np.dtype("float32"))
+    yield sample(rng.normal(size=(3,)), dtype=np.dtype("int64"), wrt=())
+
+
+@to_device.samples
+def _(rng: np.random.Generator) -> Iterator[Sample]:
+    yield sample(rng.normal(size=(3, 5)), device=Device("numpy"))

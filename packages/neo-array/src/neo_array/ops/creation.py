@@ -1,0 +1,157 @@
+"""Making arrays."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from neo_array import _dtypes, backends
+from neo_array._array import Array
+from neo_array._device import Device, DeviceLike, as_device
+from neo_array._dtypes import DType, Scalar, as_dtype
+from neo_array._errors import DTypeError, ShapeError
+from neo_array._primitive import bind, primitive
+from neo_array.ops.casting import astype
+
+
+@primitive(discrete="it has no inputs")
+def fill(*, shape: tuple[int, ...], value: Scalar, dtype: DType, device: Device) -> Array:
+    """Make an array of one value: an op without inputs, so that a trace sees it."""
+    return bind(fill, shape=shape, value=value, dtype=dtype, device=device)
+
+
+@fill.kernel("numpy", "torch", "cupy")
+def _(*, shape: tuple[int, ...], value: Scalar, dtype: DType, device: Device) -> Any:
+    return backends.named(device.backend).full(shape, value, dtype, device)
+
+
+# --- From values ---
+def asarray(
+    obj: Any, /, *, dtype: object | None = None, device: DeviceLike | None = None, copy: bool | None = None
+) -> Array:
+    """Make an Array of Python numbers, nested lists, arrays of any backend, or DLPack exporters.
+
+    Python numbers get the default dtypes (float32, int64, complex64); arrays keep theirs. A tensor stays where it is; NumPy
+    data goes to the default device. Memory is copied, so that a later write by its owner cannot corrupt a saved value;
+    `copy=False` shares it.
+
+    Raises:
+        DTypeError: for things that are no numbers.
+        ShapeError: for ragged lists.
+    """
+    wanted = None if dtype is None else as_dtype(dtype)
+    if isinstance(obj, Array):
+        moved = obj if device is None else obj.to(device)
+        return moved if wanted is None else astype(moved, wanted)
+    owner = backends.foreign(obj)
+    if owner is None and hasattr(obj, "__dlpack__"):
+        return asarray(np.from_dlpack(obj), dtype=dtype, device=device, copy=copy)
+    if owner is not None:
+        place = as_device(device) if device is not None else None
+        if owner.NAME == "numpy":
+            _check_kind(obj.dtype, obj)
+            place = place or as_device(None)
+        else:
+            place = place or owner.device_of(obj)
+        values = obj if place.backend == owner.NAME else owner.to_numpy(obj.detach() if owner.NAME == "torch" else obj)
+        return Array(backends.named(place.backend).asarray(values, wanted, place, copy if copy is False else True))
+    if isinstance(obj, list | tuple) and _contains_array(obj):
+        from neo_array.ops.shaping import stack
+
+        return asarray(stack([asarray(x, device=device) for x in obj]), dtype=dtype)
+    try:
+        values = np.array(obj)
+    except ValueError as error:
+        raise ShapeError(f"asarray: the nested lists are ragged ({error}); make all rows equally long") from None
+    _check_kind(values.dtype, obj)
+    if wanted is None and not isinstance(obj, np.generic):
+        wanted = {"f": _dtypes.float32, "i": _dtypes.int64, "c": _dtypes.complex64}.get(values.dtype.kind)
+        wanted = _dtypes.float32 if values.size == 0 else wanted
+    place = as_device(device)
+    return Array(backends.named(place.backend).asarray(values, wanted, place, True))
+
+
+def _check_kind(dtype: np.dtype[Any], obj: object) -> None:
+    if dtype.kind not in "biufc" and dtype.name != "bfloat16":
+        raise DTypeError(f"asarray: needs numbers, got {type(obj).__name__} of dtype {dtype}")
+
+
+def _contains_array(obj: object) -> bool:
+    return isinstance(obj, Array) or (isinstance(obj, list | tuple) and any(map(_contains_array, obj)))
+
+
+def from_dlpack(obj: Any, /, *, device: DeviceLike | None = None, copy: bool | None = None) -> Array:
+    """Make an Array of anything that exports DLPack; copies unless `copy=False`."""
+    return asarray(obj, device=device, copy=copy)
+
+
+# --- Filled ---
+def full(
+    shape: int | tuple[int, ...], value: Scalar, /, *, dtype: object | None = None, device: DeviceLike | None = None
+) -> Array:
+    """Make an array filled with `value`."""
+    sizes = (shape,) if isinstance(shape, int) else tuple(int(n) for n in shape)
+    if any(n < 0 for n in sizes):
+        raise ShapeError(f"full: sizes must not be negative, got {sizes}")
+    chosen = _dtypes.result_type(value) if dtype is None else as_dtype(dtype)
+    return bind(fill, shape=sizes, value=value, dtype=chosen, device=as_device(device))
+
+
+def zeros(shape: int | tuple[int, ...], /, *, dtype: object | None = None, device: DeviceLike | None = None) -> Array:
+    """Make an array of zeros, float32 unless told otherwise."""
+    return full(shape, 0.0, dtype=dtype, device=device)
+
+
+def ones(shape: int | tuple[int, ...], /, *, dtype: object | None = None, device: DeviceLike | None = None) -> Array:
+    """Make an array of ones, float32 unless told otherwise."""
+    return full(shape, 1.0, dtype=dtype, device=device)
+
+
+def full_like(x: Array, value: Scalar, /, *, dtype: object | None = None, device: DeviceLike | None = None) -> Array:
+    """Make a filled array of x's shape, dtype and device."""
+    return full(x.shape, value, dtype=x.dtype if dtype is None else dtype, device=x.device if device is None else device)
+
+
+def zeros_like(x: Array, /, *, dtype: object | None = None, device: DeviceLike | None = None) -> Array:
+    """Make zeros of x's shape, dtype and device."""
+    return full_like(x, 0, dtype=dtype, device=device)
+
+
+def ones_like(x: Array, /, *, dtype: object | None = None, device: DeviceLike | None = None) -> Array:
+    """Make ones of x's shape, dtype and device."""
+    return full_like(x, 1, dtype=dtype, device=device)
+
+
+# --- Ranges and matrices ---
+def arange(
+    start: float,
+    /,
+    stop: float | None = None,
+    step: float = 1,
+    *,
+    dtype: object | None = None,
+    device: DeviceLike | None = None,
+) -> Array:
+    """Make evenly spaced values in the half-open interval [start, stop)."""
+    if step == 0:
+        raise ShapeError("arange: step must not be 0")
+    first, last = (0, start) if stop is None else (start, stop)
+    whole = all(isinstance(v, int) for v in (first, last, step))
+    values = first + step * np.arange(max(0, math.ceil((last - first) / step)))
+    return asarray(values, dtype=dtype or (_dtypes.int64 if whole else _dtypes.float32), device=as_device(device))
+
+
+def linspace(
+    start: float, stop: float, /, num: int, *, dtype: object | None = None, device: DeviceLike | None = None
+) -> Array:
+    """Make `num` evenly spaced values from start to stop, both included."""
+    return asarray(np.linspace(start, stop, num), dtype=dtype or _dtypes.float32, device=as_device(device))
+
+
+def eye(
+    rows: int, columns: int | None = None, /, *, dtype: object | None = None, device: DeviceLike | None = None
+) -> Array:
+    """Make a matrix with ones on its main diagonal."""
+    return asarray(np.eye(rows, columns), dtype=dtype or _dtypes.float32, device=as_device(device))

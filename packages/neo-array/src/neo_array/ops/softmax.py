@@ -1,0 +1,138 @@
+"""Softmax and its logarithm, stable for large inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from neo_array._array import Array, Axis
+from neo_array._primitive import Sample, bind, primitive, sample
+from neo_array.backends.numpy import quiet
+from neo_array.ops.exponential import exp
+from neo_array.ops.reductions import keep_axes, normalize_axes, sum
+
+_Axes = tuple[int, ...]
+
+
+def _highest(x: Any, axis: Any) -> Any:
+    """Return the maximum to subtract before exp, 0 where it is infinite."""
+    high = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
+    return np.where(np.isfinite(high), high, 0)
+
+
+# --- logsumexp ---
+@primitive(floating=True)
+def reduce_logsumexp(x: Array, /, *, axis: _Axes, keepdims: bool) -> Array:
+    """Return log(sum(exp(x))) over axes."""
+    return bind(reduce_logsumexp, x, axis=axis, keepdims=keepdims)
+
+
+@reduce_logsumexp.kernel("numpy")
+@quiet
+def _(x: Any, *, axis: _Axes, keepdims: bool) -> Any:
+    high = _highest(x, axis)
+    out = np.log(np.exp(x - high).sum(axis=axis, keepdims=True)) + high
+    return (out if keepdims else np.squeeze(out, axis=axis)).astype(x.dtype, copy=False)
+
+
+reduce_logsumexp.kernel("torch")(lambda x, *, axis, keepdims: x.logsumexp(axis, keepdim=keepdims))
+
+
+@reduce_logsumexp.vjp("x")
+def _(g: Array, x: Array, out: Array, *, axis: _Axes) -> Array:
+    return keep_axes(g, x.shape, axis) * exp(x - keep_axes(out, x.shape, axis))
+
+
+@reduce_logsumexp.jvp
+def _(t: Array, x: Array, out: Array, *, axis: _Axes, keepdims: bool) -> Array:
+    return sum(t * exp(x - keep_axes(out, x.shape, axis)), axis=axis, keepdims=keepdims)
+
+
+def logsumexp(x: Array, /, *, axis: Axis = None, keepdims: bool = False) -> Array:
+    """Return log(sum(exp(x))) over axes (all by default), without overflow; -inf over no elements."""
+    axes = normalize_axes("logsumexp", x, axis)
+    return bind(reduce_logsumexp, x, axis=axes, keepdims=keepdims) if axes else x
+
+
+# --- softmax ---
+@primitive(floating=True)
+def normalized_exp(x: Array, /, *, axis: int) -> Array:
+    """Return exp(x) / sum(exp(x)) along an axis."""
+    return bind(normalized_exp, x, axis=axis)
+
+
+@normalized_exp.kernel("numpy")
+@quiet
+def _(x: Any, *, axis: int) -> Any:
+    e = np.exp(x - x.max(axis=axis, keepdims=True, initial=-np.inf))
+    e /= e.sum(axis=axis, keepdims=True)
+    return e
+
+
+normalized_exp.kernel("torch")(lambda x, *, axis: x.softmax(axis))
+
+
+@normalized_exp.vjp("x")
+def _(g: Array, out: Array, *, axis: int) -> Array:
+    return out * (g - sum(g * out, axis=axis, keepdims=True))
+
+
+@normalized_exp.jvp
+def _(t: Array, out: Array, *, axis: int) -> Array:
+    return out * (t - sum(t * out, axis=axis, keepdims=True))
+
+
+def softmax(x: Array, /, *, axis: int = -1) -> Array:
+    """Return exp(x) / sum(exp(x)) along an axis, without overflow."""
+    return bind(normalized_exp, x, axis=normalize_axes("softmax", x, axis)[0])
+
+
+# --- log_softmax ---
+@primitive(floating=True)
+def log_normalized(x: Array, /, *, axis: int) -> Array:
+    """Return x - logsumexp(x) along an axis."""
+    return bind(log_normalized, x, axis=axis)
+
+
+@log_normalized.kernel("numpy")
+@quiet
+def _(x: Any, *, axis: int) -> Any:
+    shifted = x - x.max(axis=axis, keepdims=True, initial=-np.inf)
+    shifted -= np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
+    return shifted
+
+
+log_normalized.kernel("torch")(lambda x, *, axis: x.log_softmax(axis))
+
+
+@log_normalized.vjp("x")
+def _(g: Array, out: Array, *, axis: int) -> Array:
+    return g - exp(out) * sum(g, axis=axis, keepdims=True)
+
+
+@log_normalized.jvp
+def _(t: Array, out: Array, *, axis: int) -> Array:
+    return t - sum(exp(out) * t, axis=axis, keepdims=True)
+
+
+def log_softmax(x: Array, /, *, axis: int = -1) -> Array:
+    """Return x - logsumexp(x) along an axis, without overflow: exact for logits of 1e4."""
+    return bind(log_normalized, x, axis=normalize_axes("log_softmax", x, axis)[0])
+
+
+# --- Samples ---
+@reduce_logsumexp.samples
+def _(rng: np.random.Generator) -> Iterator[Sample]:
+    yield sample(rng.normal(size=(3, 5)), axis=(1,), keepdims=False)
+    yield sample(rng.normal(size=(2, 3, 5)), axis=(0, 2), keepdims=True)
+    yield sample(np.array([1e4, 1e4 - 1, -1e4]), axis=(0,), keepdims=False)
+
+
+@normalized_exp.samples
+@log_normalized.samples
+def _(rng: np.random.Generator) -> Iterator[Sample]:
+    yield sample(rng.normal(size=(3, 5)), axis=1)
+    yield sample(rng.normal(size=(2, 3, 5)), axis=0)
+    yield sample(np.array([1e4, 1e4 - 1, -1e4]), axis=0)

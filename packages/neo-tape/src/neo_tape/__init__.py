@@ -1,0 +1,14 @@
+"""The functional tape: derivatives of any order, in both modes, and custom rules."""
+
+from neo_array import Array as Array
+from neo_array import PolicyError as PolicyError
+
+from neo_tape._checks import check_grads as check_grads
+from neo_tape._gradients import grad as grad
+from neo_tape._gradients import value_and_grad as value_and_grad
+from neo_tape._policy import Policy as Policy
+from neo_tape._policy import function as function
+from neo_tape._products import jvp as jvp
+from neo_tape._products import vjp as vjp
+from neo_tape._stop import stop_gradient as stop_gradient
+from neo_tape._version import __version__ as __version__

@@ -1,0 +1,53 @@
+"""The differentiated arguments: what each leaf is, and what its gradient looks like."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from neo_array import Array, DTypeError, alias, asarray, tree, zeros_like
+from neo_array._bind import is_differentiable
+from neo_array.backends import is_raw
+
+
+class Inputs:
+    """The leaves of a tree, opened for differentiation.
+
+    Floating Arrays are passed through `alias`, an op that the outer levels see: so the same array given twice counts twice,
+    and a closure over the outer array is a constant here. Python floats become 0-d Arrays. Integers, booleans and anything
+    else pass through as constants.
+    """
+
+    __slots__ = ("leaves", "treedef", "watched")
+
+    def __init__(self, values: object, who: str) -> None:
+        leaves, self.treedef = tree.flatten(values)
+        self.leaves: list[Any] = [self._open(leaf) for leaf in leaves]
+        self.watched: list[Array] = [x for x in self.leaves if type(x) is Array and is_differentiable(x)]
+        for leaf in self.leaves:
+            if type(leaf) is not Array and is_raw(leaf):
+                path = next(p for p, x in tree.leaves_with_paths(values) if x is leaf)
+                raise DTypeError(
+                    f"{who}: the differentiated argument holds a {type(leaf).__module__}.{type(leaf).__name__} at "
+                    f"{path or 'its root'!r}; wrap it in na.asarray(...)"
+                )
+
+    @staticmethod
+    def _open(leaf: Any) -> Any:
+        if type(leaf) is Array:
+            return alias(leaf) if is_differentiable(leaf) else leaf
+        return asarray(leaf) if isinstance(leaf, float | complex) else leaf
+
+    def tree(self) -> Any:
+        """Return the opened values in their structure."""
+        return tree.unflatten(self.treedef, self.leaves)
+
+    def gradients(self, found: dict[int, Array]) -> Any:
+        """Return gradients in the structure of the inputs: zeros for what was unused or is an integer."""
+        return tree.unflatten(self.treedef, [self._gradient(leaf, found) for leaf in self.leaves])
+
+    @staticmethod
+    def _gradient(leaf: Any, found: dict[int, Array]) -> Any:
+        if type(leaf) is Array:
+            gradient = found.get(leaf._id)
+            return zeros_like(leaf) if gradient is None else gradient
+        return type(leaf)(0) if isinstance(leaf, int) else leaf

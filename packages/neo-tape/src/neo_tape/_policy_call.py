@@ -1,0 +1,131 @@
+"""Calling a Policy: one op, with output ids of its own, at every level.
+
+While forward runs, let k be the innermost Tape or Tangent that knows an input. Tapes and Tangents from k up do not see
+forward's own ops; those below do, since what forward saves may be differentiated when level k's backward runs under them.
+Then the Policy is shown as one op, `policy_call(*inputs, *outputs, *saved)`, to all levels.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from neo_array import Array, PolicyError, asarray, tree
+from neo_array._array import next_id
+from neo_array._bind import is_differentiable
+from neo_array._levels import CROWD, OPEN, Args, Level, Params, Stack, check_strangers, current_stack, show, using
+from neo_tape._policy_rule import Rule, policy_call
+from neo_tape._tangent import Tangent
+from neo_tape._tape import Tape
+
+if TYPE_CHECKING:
+    from neo_array._levels import Op
+
+
+class Guard(Level):
+    """Stands in for a Tape or Tangent while forward runs.
+
+    It refuses watched arrays that reach forward by another way than its arguments: their gradient would vanish. Those below
+    level k still record.
+    """
+
+    __slots__ = ("_inputs", "_policy", "_start", "level", "record", "watched")
+
+    def __init__(self, level: Level, inputs: frozenset[int], start: int, policy: str, *, record: bool) -> None:
+        self.level = level
+        self.record = record
+        self.watched = level.watched
+        self._inputs = inputs
+        self._start = start
+        self._policy = policy
+
+    def knows(self, array: Array) -> bool:
+        return self.record and self.level.knows(array)
+
+    def see(self, stack: Stack, index: int, op: Op, args: Args, params: Params, out: Any) -> None:
+        if not op.discrete:
+            for a in args:
+                if type(a) is Array and a._id < self._start and a._id not in self._inputs and self.level.knows(a):
+                    raise PolicyError(
+                        f"{self._policy}.forward: uses, in {op.__name__}, an array of shape {a.shape} that is being "
+                        "differentiated but is not an argument, so its gradient would be lost; "
+                        "pass it as a positional argument, or take stop_gradient of it"
+                    )
+        if self.record:
+            levels = tuple(each.level if type(each) is Guard else each for each in stack.levels)
+            self.level.see(Stack(levels, stack.chain), index, op, args, params, out)
+
+
+def call_policy(cls: Any, context: type[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Run a Policy's forward, and show the call to the open levels."""
+    positional, options = _arguments(cls, args, kwargs)
+    inputs, in_tree = tree.flatten(positional)
+    arrays = [x for x in inputs if type(x) is Array]
+    stack = current_stack()
+    _check_options(cls, options, stack)
+
+    policy = object.__new__(cls)
+    policy.ctx = context()
+    levels = stack.levels
+    following = [isinstance(level, Tape | Tangent | Guard) for level in levels]
+    wanted = {id(a) for a in arrays if any(level.knows(a) for level in levels)}
+    policy.needs_grad = tuple(any(id(x) in wanted for x in tree.leaves(argument)) for argument in positional)
+    inner = max((i for i, level in enumerate(levels) if following[i] and any(map(level.knows, arrays))), default=-1)
+    start = next_id()
+    ids = frozenset(a._id for a in arrays)
+    guarded = tuple(
+        Guard(level, ids, start, cls.__name__, record=i < inner and (type(level) is not Guard or level.record))
+        if following[i]
+        else level
+        for i, level in enumerate(levels)
+    )
+    with using(Stack(guarded, stack.chain)):
+        output = policy.forward(*tree.unflatten(in_tree, inputs), **options)
+    if OPEN and (not levels or CROWD):
+        check_strangers(stack, policy_call, tuple(arrays))
+    if not levels:
+        return output
+    return _show(cls, policy, stack, inputs, in_tree, output)
+
+
+def _show(cls: Any, policy: Any, stack: Stack, inputs: list[Any], in_tree: Any, output: Any) -> Any:
+    """Give the outputs ids of their own, and show `policy_call` to the levels."""
+    leaves, out_tree = tree.flatten(output)
+    outputs = [asarray(x) if isinstance(x, float | complex) else x for x in leaves]
+    for x in outputs:
+        if type(x) is not Array:
+            raise PolicyError(f"{cls.__name__}.forward: must return Arrays, or pytrees of them, got {type(x).__name__}")
+    saved, saved_tree = tree.flatten(getattr(policy.ctx, "_saved", ()))
+    rule = Rule(cls, policy, inputs, in_tree, outputs, out_tree, saved, saved_tree)
+    fresh = tuple(Array(x._raw) for x in outputs)
+    arguments = (*rule.input_arrays(inputs), *outputs, *rule.kept_arrays(saved))
+    show(stack, 0, policy_call, arguments, {"rule": rule}, fresh)
+    return tree.unflatten(out_tree, fresh)
+
+
+@functools.cache
+def _signature(forward: Any) -> inspect.Signature:
+    signature = inspect.signature(forward)
+    return signature.replace(parameters=list(signature.parameters.values())[1:])
+
+
+def _arguments(cls: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Sort a call into positional arguments (defaults included) and keyword-only options."""
+    signature = _signature(cls.forward)
+    try:
+        bound = signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise PolicyError(f"{cls.__name__}: {error}; forward is {cls.__name__}{signature}") from None
+    bound.apply_defaults()
+    return bound.args, bound.kwargs
+
+
+def _check_options(cls: Any, options: dict[str, Any], stack: Stack) -> None:
+    for name, option in options.items():
+        for leaf in tree.leaves(option):
+            if type(leaf) is Array and is_differentiable(leaf) and any(level.knows(leaf) for level in stack.levels):
+                raise PolicyError(
+                    f"{cls.__name__}: option {name!r} is being differentiated, but options get no gradient; "
+                    "make it a positional argument of forward, or pass stop_gradient(...)"
+                )

@@ -1,0 +1,226 @@
+"""A Policy's rule after its call: the op that the levels see, its backward with every check, and its forward mode."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from neo_array import Array, DType, Device, PolicyError, primitive, tree, zeros
+from neo_array._bind import accumulate, is_differentiable
+from neo_array._levels import Args, Params, Recorder
+from neo_tape._transpose import NotLinear, transpose
+
+
+class Meta:
+    """What a gradient must look like: the shape, dtype and device of an array."""
+
+    __slots__ = ("device", "differentiable", "dtype", "shape")
+
+    def __init__(self, array: Array) -> None:
+        self.shape: tuple[int, ...] = array.shape
+        self.dtype: DType = array.dtype
+        self.device: Device = array.device
+        self.differentiable = is_differentiable(array)
+
+    def zeros(self) -> Array:
+        """Return zeros that look so."""
+        return zeros(self.shape, dtype=self.dtype, device=self.device)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Meta) and (self.shape, self.dtype, self.device) == (other.shape, other.dtype, other.device)
+
+    __hash__ = None  # type: ignore[assignment]  # compared, never kept in sets
+
+    def __str__(self) -> str:
+        return f"shape {self.shape}, dtype {self.dtype}, device {self.device}"
+
+
+class Rule:
+    """One call of a Policy, as the option of `policy_call`: structures, and how to rebuild the instance."""
+
+    def __init__(
+        self,
+        cls: Any,
+        policy: Any,
+        inputs: list[Any],
+        in_tree: Any,
+        outputs: list[Array],
+        out_tree: Any,
+        saved: list[Any],
+        saved_tree: Any,
+    ) -> None:
+        self.cls = cls
+        self.name: str = cls.__name__
+        self.context: Any = type(policy.ctx)
+        self.attributes = {k: v for k, v in vars(policy).items() if k not in ("ctx", "needs_grad")}
+        for key, value in self.attributes.items():
+            if any(type(x) is Array for x in tree.leaves(value)):
+                raise PolicyError(f"{self.name}.forward: kept an Array in self.{key}; use self.ctx.save(...)")
+        self.in_tree, self.out_tree, self.saved_tree = in_tree, out_tree, saved_tree
+        self.inputs = [Meta(x) if type(x) is Array else None for x in inputs]
+        self.outputs = [Meta(x) for x in outputs]
+        places = {id(x): i for i, x in enumerate(outputs)}
+        self.slots = [("output", places[id(x)]) if id(x) in places else ("array", x) if type(x) is Array else ("value", x) for x in saved]
+        kept = [i for i, (kind, _) in enumerate(self.slots) if kind == "array"]
+        for number, i in enumerate(kept):
+            self.slots[i] = ("array", number)
+
+    def input_arrays(self, inputs: list[Any]) -> list[Array]:
+        """Return the inputs that are Arrays."""
+        return [x for x in inputs if type(x) is Array]
+
+    def kept_arrays(self, saved: list[Any]) -> list[Array]:
+        """Return the saved Arrays that are no outputs."""
+        return [x for x, (kind, _) in zip(saved, self.slots, strict=True) if kind == "array"]
+
+    def numbers(self) -> list[int]:
+        """Return which leaf of the inputs each of `input_arrays` is."""
+        return [i for i, meta in enumerate(self.inputs) if meta is not None]
+
+    def instance(self, outputs: tuple[Array, ...], kept: tuple[Array, ...], wanted: list[bool]) -> Any:
+        """Rebuild the Policy for a call of backward or jvp."""
+        policy = object.__new__(self.cls)
+        vars(policy).update(self.attributes)
+        policy.ctx = self.context()
+        source = {"output": lambda v: outputs[v], "array": lambda v: kept[v], "value": lambda v: v}
+        policy.ctx._saved = tree.unflatten(self.saved_tree, [source[kind](v) for kind, v in self.slots])
+        flags = tree.unflatten(self.in_tree, wanted)
+        policy.needs_grad = tuple(any(tree.leaves(argument)) for argument in flags)
+        return policy
+
+    # --- Reverse mode ---
+    def pull(
+        self, cotangents: list[Array | None], outputs: tuple[Array, ...], kept: tuple[Array, ...], wanted: list[bool]
+    ) -> list[Array | None]:
+        """Run backward and return one checked gradient per input leaf."""
+        policy = self.instance(outputs, kept, wanted)
+        given = [meta.zeros() if g is None else g for g, meta in zip(cotangents, self.outputs, strict=True)]
+        returned = policy.backward(tree.unflatten(self.out_tree, given))
+        arguments = tree.unflatten(self.in_tree, range(len(self.inputs)))
+        if not isinstance(returned, tuple) or len(returned) != len(arguments):
+            got = f"a tuple of {len(returned)}" if isinstance(returned, tuple) else type(returned).__name__
+            raise PolicyError(
+                f"{self.name}.backward: must return a tuple with one gradient for each of forward's {len(arguments)} "
+                f"positional arguments, got {got}"
+            )
+        gradients: list[Array | None] = [None] * len(self.inputs)
+        for position, (argument, gradient) in enumerate(zip(arguments, returned, strict=True)):
+            self._collect(position, argument, gradient, wanted, gradients)
+        return gradients
+
+    def _collect(self, position: int, argument: Any, gradient: Any, wanted: list[bool], into: list[Array | None]) -> None:
+        numbers, treedef = tree.flatten(argument)
+        if gradient is None:
+            leaves: list[Any] = [None] * len(numbers)
+        else:
+            # None is a leaf here: it stands for a gradient that was left out
+            leaves = _leaves_like(argument, gradient)
+            if len(leaves) != len(numbers):
+                raise PolicyError(
+                    f"{self.name}.backward: the gradient of argument {position} has structure {tree.structure(gradient)}, "
+                    f"the argument {treedef}; they must be equal"
+                )
+        for number, leaf in zip(numbers, leaves, strict=True):
+            meta = self.inputs[number]
+            if leaf is None:
+                if wanted[number]:
+                    raise PolicyError(
+                        f"{self.name}.backward: returned None for argument {position}, which wants a gradient "
+                        f"({meta}); return zeros if it is zero, and check self.needs_grad before leaving one out"
+                    )
+            elif meta is not None and meta.differentiable:
+                if type(leaf) is not Array:
+                    raise PolicyError(
+                        f"{self.name}.backward: the gradient of argument {position} must be an Array, got {type(leaf).__name__}"
+                    )
+                if Meta(leaf) != meta:
+                    raise PolicyError(
+                        f"{self.name}.backward: the gradient of argument {position} has {Meta(leaf)}, "
+                        f"the argument {meta}; they must be equal (sum over broadcast axes)"
+                    )
+                into[number] = leaf
+
+    # --- Forward mode ---
+    def push(
+        self, tangents: list[Array | None], outputs: tuple[Array, ...], kept: tuple[Array, ...]
+    ) -> tuple[Array | None, ...]:
+        """Return the outputs' tangents: by the Policy's jvp, or by transposing its backward."""
+        wanted = [t is not None for t in tangents]
+        if hasattr(self.cls, "jvp"):
+            full = [
+                (meta.zeros() if t is None else t) if meta is not None else None
+                for t, meta in zip(tangents, self.inputs, strict=True)
+            ]
+            policy = self.instance(outputs, kept, wanted)
+            leaves, treedef = tree.flatten(policy.jvp(*tree.unflatten(self.in_tree, full)))
+            if treedef != self.out_tree or any(type(t) is not Array for t in leaves):
+                raise PolicyError(f"{self.name}.jvp: must return tangents with the structure of forward's output {self.out_tree}, got {treedef}")
+            for t, meta in zip(leaves, self.outputs, strict=True):
+                if Meta(t) != meta:
+                    raise PolicyError(f"{self.name}.jvp: returned a tangent with {Meta(t)}, the output has {meta}")
+            return tuple(leaves)
+        try:
+            return tuple(
+                transpose(
+                    lambda cotangents: self.pull(list(cotangents), outputs, kept, wanted),
+                    [meta.zeros() for meta in self.outputs],
+                    tangents,
+                )
+            )
+        except NotLinear as error:
+            raise PolicyError(
+                f"{self.name}: forward mode needs the transpose of backward, but backward is not linear in its cotangent "
+                f"({error}); define jvp(self, *tangents)"
+            ) from None
+
+
+def _leaves_like(argument: Any, gradient: Any) -> list[Any]:
+    """Return the gradient's leaves where its structure is the argument's, None counting as a leaf; else an empty list."""
+    if isinstance(argument, int):
+        return [gradient]
+    filled = tree.fill_none(gradient)
+    return [None if x is tree.HOLE else x for x in tree.leaves(filled)] if tree.structure(filled) == tree.structure(argument) else []
+
+
+@primitive(multi=True)
+def policy_call(*arrays: Array, rule: Rule) -> tuple[Array, ...]:
+    """Run a Policy's rule as one op. Its arrays are the inputs, the outputs as forward made them, and what it saved."""
+    raise AssertionError("policy_call is shown to levels by Policy, never called")
+
+
+@policy_call.record_with
+def _(level: Recorder, wanted: list[int], args: Args, params: Params, out: tuple[Array, ...]) -> None:
+    rule: Rule = params["rule"]
+    numbers = rule.numbers()
+    targets = [i for i in wanted if i < len(numbers)]
+    if not targets:
+        return
+    wants = [False] * len(rule.inputs)
+    for i in targets:
+        wants[numbers[i]] = True
+    outputs = out if any(kind == "output" for kind, _ in rule.slots) else ()
+    ids = tuple(o._id if is_differentiable(o) else 0 for o in out)
+    level.watched.update(filter(None, ids))
+
+    def pull(g: tuple[Array | None, ...], entry: tuple[Any, ...], grads: dict[int, Array]) -> None:
+        _, _, sources, results, kept = entry
+        gradients = rule.pull(list(g), results, kept, wants)
+        for i, source in zip(targets, sources, strict=True):
+            gradient = gradients[numbers[i]]
+            if gradient is not None:
+                accumulate(grads, source, gradient)
+
+    level.entries.append((pull, ids, tuple(args[i]._id for i in targets), outputs, args[len(numbers) + len(out) :]))
+
+
+@policy_call.jvp
+def _(tangents: tuple[Array | None, ...], arrays: tuple[Array, ...], out: tuple[Array, ...], *, rule: Rule) -> Any:
+    numbers = rule.numbers()
+    full: list[Array | None] = [None] * len(rule.inputs)
+    for i, tangent in zip(numbers, tangents, strict=False):
+        full[i] = tangent
+    if all(t is None for t in full):
+        return (None,) * len(out)
+    return rule.push(full, out, arrays[len(numbers) + len(out) :])
+
+
+policy_call.batch(missing="a Policy's batching rule comes with vmap")

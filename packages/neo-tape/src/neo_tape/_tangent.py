@@ -1,0 +1,98 @@
+"""The forward-mode level: each array that depends on the inputs has a tangent, which dies with it."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from neo_array import Array, DTypeError, broadcast_to, zeros_like
+from neo_array._bind import is_differentiable, raise_no_derivative, residual
+from neo_array._levels import Args, Level, Params, Stack, using
+
+if TYPE_CHECKING:
+    from neo_array._levels import Op
+    from neo_array._rules import VjpRule
+
+
+class Tangent(Level):
+    """Tangents by array id. They are held as long as their array lives, no longer: a chain keeps one, not all."""
+
+    __slots__ = ("_lifetimes", "watched")
+
+    def __init__(self, pairs: Iterable[tuple[Array, Array]]) -> None:
+        self.watched: dict[int, Array] = {}
+        self._lifetimes: dict[int, weakref.ref[Array]] = {}
+        for array, tangent in pairs:
+            self.put(array, tangent)
+
+    def put(self, array: Array, tangent: Array) -> None:
+        """Give an array its tangent."""
+        self.watched[array._id] = tangent
+        self._lifetimes[array._id] = weakref.ref(array, partial(self._drop, array._id))
+
+    def _drop(self, key: int, _: object) -> None:
+        self.watched.pop(key, None)
+        self._lifetimes.pop(key, None)
+
+    def tangent(self, array: Array) -> Array:
+        """Return an array's tangent; zeros if it does not depend on the inputs."""
+        found = self.watched.get(array._id)
+        return zeros_like(array) if found is None else found
+
+    def see(self, stack: Stack, index: int, op: Op, args: Args, params: Params, out: Any) -> None:
+        watched = self.watched
+        tangents = [watched.get(a._id) if type(a) is Array else None for a in args]
+        if op.discrete or all(t is None for t in tangents):
+            return
+        outputs = out if op.multi else (out,)
+        if not any(map(is_differentiable, outputs)):
+            return
+        with using(stack.below(index)):
+            pushed = push(op, tangents, args, params, out)
+            for output, tangent in zip(outputs, pushed if op.multi else (pushed,), strict=True):
+                if tangent is not None and is_differentiable(output):
+                    self.put(output, broadcast_to(tangent, output.shape))
+
+    def rescue(self, array: Array) -> None:
+        for key, tangent in self.watched.items():
+            if tangent is array:
+                self.watched[key] = Array(array._raw)
+
+    def close(self) -> None:
+        self.watched.clear()
+        self._lifetimes.clear()
+
+
+def push(op: Op, tangents: list[Array | None], args: Args, params: Params, out: Any) -> Any:
+    """Return the tangent of an op's output, by its jvp rule or by what its kind says."""
+    for name, tangent in zip(op.arrays * (len(args) if op.variadic else 1), tangents, strict=True):
+        if tangent is not None and name in op.missing:
+            raise_no_derivative(op, name)
+    if op.jvp_rule is not None:
+        first = (tuple(tangents),) if op.variadic else tangents
+        return _apply(op.jvp_rule, op, first, args, params, out)
+    if op.kind == "linear":
+        inputs = {name for rule in op.vjp_rules for name in rule.inputs}
+        return op.bind(*_linear_arguments(op, inputs, tangents, args), **params)
+    if op.kind == "elementwise":
+        total: Array | None = None
+        for rule in op.vjp_rules:
+            tangent = tangents[op.arrays.index(rule.inputs[0])]
+            if tangent is not None:
+                term = _apply(rule, op, (tangent,), args, params, out)
+                total = term if total is None else total + term
+        return total
+    raise DTypeError(f"{op.__name__}: has no forward-mode rule; use reverse mode (grad, vjp), or give it one with .jvp")
+
+
+def _apply(rule: VjpRule, op: Op, first: Iterable[Any], args: Args, params: Params, out: Any) -> Any:
+    kept = (residual(r, op, args, out) for r in rule.residuals)
+    return rule.function(*first, *kept, **{o: params[o] for o in rule.options})
+
+
+def _linear_arguments(op: Op, inputs: set[str], tangents: list[Array | None], args: Args) -> Iterable[Any]:
+    names = op.arrays * (len(args) if op.variadic else 1)
+    for name, tangent, arg in zip(names, tangents, args, strict=True):
+        yield arg if name not in inputs else zeros_like(arg) if tangent is None else tangent

@@ -1,0 +1,45 @@
+"""The reverse-mode level: a tape of data entries, and the walk back over it."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from neo_array import Array
+from neo_array._bind import accumulate
+from neo_array._levels import Recorder, retain
+
+Cotangents: TypeAlias = dict[int, Array]
+
+
+class Tape(Recorder):
+    """Entries of the ops that depend on the watched inputs, in the order in which they ran."""
+
+    __slots__ = ()
+
+    def walk(self, outputs: list[Array], cotangents: list[Array], *, consume: bool) -> Cotangents:
+        """Carry cotangents from the outputs back to every array that is no op's output; return them by id.
+
+        The tape must be closed: the rules' own ops are then seen by the outer levels only, which makes higher orders. With
+        `consume`, each entry is dropped before its rule runs, so that its residuals are freed on the way.
+        """
+        found: Cotangents = {}
+        for output, cotangent in zip(outputs, cotangents, strict=True):
+            accumulate(found, output._id, cotangent)
+        entries = self.entries if consume else self.entries.copy()
+        try:
+            while entries:
+                entry = entries.pop()
+                target = entry[1]
+                if target in found:
+                    entry[0](found.pop(target), entry, found)
+                elif type(target) is tuple:
+                    several = tuple([found.pop(i, None) for i in target])
+                    if any(g is not None for g in several):
+                        entry[0](several, entry, found)
+        finally:
+            entries.clear()
+        return found
+
+    def keep(self) -> None:
+        """Say that the entries outlive the tape's closing, for a pullback that may run many times."""
+        retain(self)

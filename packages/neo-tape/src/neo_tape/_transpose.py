@@ -1,0 +1,49 @@
+"""Transposing a linear function: run it on zeros under a tape that refuses whatever is not linear, then walk back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from neo_array import Array
+from neo_array._levels import Args, Params, Recorder, Stack, opened
+from neo_tape._tape import Tape
+
+if TYPE_CHECKING:
+    from neo_array._levels import Op
+
+
+class NotLinear(Exception):
+    """The function is not linear; the message names the op that shows it."""
+
+
+class LinearTape(Tape):
+    """A tape that refuses ops that are not linear in what it watches: those whose rules keep a watched value."""
+
+    __slots__ = ()
+
+    def see(self, stack: Stack, index: int, op: Op, args: Args, params: Params, out: Any) -> None:
+        if op.discrete and any(type(a) is Array and self.knows(a) for a in args):
+            raise NotLinear(f"{op.__name__} reads its value")
+        before = len(self.entries)
+        Recorder.see(self, stack, index, op, args, params, out)
+        for entry in self.entries[before:]:
+            if self._keeps_watched(entry):
+                raise NotLinear(f"the derivative of {op.__name__} depends on it")
+
+    def _keeps_watched(self, kept: tuple[Any, ...]) -> bool:
+        return any((type(x) is Array and self.knows(x)) or (type(x) is tuple and self._keeps_watched(x)) for x in kept)
+
+
+def transpose(
+    f: Callable[[list[Array]], list[Array | None]], zeros: list[Array], cotangents: list[Array | None]
+) -> list[Array]:
+    """Return f's transpose applied to cotangents of its results; `zeros` look like its arguments."""
+    tape = LinearTape(zeros)
+    with opened(tape):
+        results = f(zeros)
+    if any(r is not None and (r != 0).raw.any() for r in results):
+        raise NotLinear("it is not zero at zero")
+    pairs = [(r, c) for r, c in zip(results, cotangents, strict=True) if r is not None and c is not None]
+    found = tape.walk([r for r, _ in pairs], [c for _, c in pairs], consume=True)
+    return [found.get(z._id, z) for z in zeros]

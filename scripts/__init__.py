@@ -1,0 +1,1 @@
+"""Tools of this repository, run through hatch; not part of any package."""
