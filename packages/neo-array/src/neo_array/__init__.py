@@ -9,7 +9,7 @@ from neo_array._device import default_device as default_device
 from neo_array._device import set_default_backend as set_default_backend
 from neo_array._device import use_device as use_device
 from neo_array._dtypes import DType as DType
-from neo_array._dtypes import bool_ as bool
+from neo_array._dtypes import bool_ as bool  # noqa: F401  (the standard's name)
 from neo_array._dtypes import complex64 as complex64
 from neo_array._dtypes import complex128 as complex128
 from neo_array._dtypes import float16 as float16

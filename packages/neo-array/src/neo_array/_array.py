@@ -16,9 +16,12 @@ from neo_array._dtypes import DType, Scalar
 from neo_array._errors import LevelError, ShapeError
 from neo_array._levels import OPEN
 
+if TYPE_CHECKING:
+    from neo_array.ops.updated import At
+
 ArrayLike: TypeAlias = "Array | Scalar"
 Axis: TypeAlias = "int | tuple[int, ...] | None"
-_Index1: TypeAlias = "SupportsIndex | slice | EllipsisType | None | Array"
+_Index1: TypeAlias = "SupportsIndex | slice | EllipsisType | Array | None"
 Index: TypeAlias = "_Index1 | list[int] | list[bool] | tuple[_Index1 | list[int] | list[bool], ...]"
 
 next_id = itertools.count(1).__next__  # atomic, and never reused, unlike id()
@@ -27,8 +30,8 @@ next_id = itertools.count(1).__next__  # atomic, and never reused, unlike id()
 class Array:
     """An immutable array: a raw backend array (NumPy, torch, CuPy) and a process-unique id.
 
-    Operators, methods and attributes follow the Python array API standard. Nothing changes an Array: `x += y` rebinds the
-    name, and `x.at[i].set(v)` returns an updated copy.
+    Operators, methods and attributes follow the Python array API standard. Nothing changes an Array: `x += y` rebinds
+    the name, and `x.at[i].set(v)` returns an updated copy.
     """
 
     __slots__ = ("__weakref__", "_exported", "_id", "_raw")
@@ -78,13 +81,20 @@ class Array:
     def T(self) -> Array:
         """The transpose of a matrix (of two axes exactly)."""
         if self.ndim != 2:
-            raise ShapeError(f"T: got shape {self.shape}; use .mT for stacks of matrices or permute_dims for other axes")
+            raise ShapeError(
+                f"T: got shape {self.shape}; use .mT for stacks of matrices or permute_dims for other axes"
+            )
         return ops.matrix_transpose(self)
 
     @property
     def mT(self) -> Array:
         """The transpose of the last two axes."""
         return ops.matrix_transpose(self)
+
+    @property
+    def at(self) -> At:
+        """Updated copies: `x.at[i].set(v)`, `.add(v)`, `.mul(v)`, `.min(v)`, `.max(v)`."""
+        return ops.At(self)
 
     # --- Leaving the graph: reading values ---
     def item(self) -> bool | int | float | complex:
@@ -182,7 +192,9 @@ class Array:
         raw = self._raw
         if not backends.is_raw(raw):
             return f"Array({raw!r})"
-        values = np.array2string(np.asarray(backends.of(raw).to_numpy(raw)), separator=", ", prefix="Array(", threshold=60)
+        values = np.array2string(
+            np.asarray(backends.of(raw).to_numpy(raw)), separator=", ", prefix="Array(", threshold=60
+        )
         return f"Array({values}, shape={self.shape}, dtype={self.dtype}, device={str(self.device)!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -262,4 +274,3 @@ def _restore(values: npt.NDArray[Any], device: str) -> Array:
 
 
 from neo_array import ops as ops  # noqa: E402  (the ops need Array, its methods need them: the class comes first)
-

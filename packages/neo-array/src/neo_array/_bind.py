@@ -1,4 +1,4 @@
-"""Running an op when the plain case does not apply: promotion, checks, explanations, batched arguments, variadic ops."""
+"""Running an op when the plain case does not apply: promotion, checks, explanations, batches, variadic ops."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def careful(op: Op, args: Sequence[Any], params: Params) -> Any:
 
 
 def bind_general(op: Op, *args: Any, **params: Any) -> Any:
-    """Run an op without generated code: one that takes `*arrays`, or none (creation: the `device` option says where)."""
+    """Run an op without generated code: one of `*arrays`, or of none (creation: the `device` option says where)."""
     if args:
         return careful(op, args, params)
     device: Device = params["device"]
@@ -90,8 +90,12 @@ def _as_arguments(op: Op, args: Sequence[Any]) -> list[Any]:
             if type(a._raw) is Donated:
                 a._raw.require()
         elif type(a) not in _SCALARS and a is not None:
-            advice = "wrap it in na.asarray(...)" if backends.is_raw(a) or isinstance(a, list | tuple) else "pass an Array"
-            raise DTypeError(f"{op.__name__}: argument {name} must be an Array or a Python number, got {type(a).__name__}; {advice}")
+            advice = (
+                "wrap it in na.asarray(...)" if backends.is_raw(a) or isinstance(a, list | tuple) else "pass an Array"
+            )
+            raise DTypeError(
+                f"{op.__name__}: argument {name} must be an Array or a Python number, got {type(a).__name__}; {advice}"
+            )
         out.append(a)
     if not any(type(a) is Array for a in out):
         from neo_array import ops
@@ -172,7 +176,9 @@ def _run(op: Op, kernel: Callable[..., Any], raws: list[Any], arrays: Sequence[A
                     "sizes must be equal or 1, aligned at the last axis: reshape or expand_dims one side"
                 ) from None
         dtypes = ", ".join(str(a.dtype) for a in arrays if type(a) is Array)
-        error.add_note(f"{op.__name__}: on shapes {shapes} of dtypes {dtypes}" + (f" with {dict(params)}" if params else ""))
+        error.add_note(
+            f"{op.__name__}: on shapes {shapes} of dtypes {dtypes}" + (f" with {dict(params)}" if params else "")
+        )
         raise
 
 
@@ -234,7 +240,7 @@ def undo_broadcast(g: Array, shape: tuple[int, ...]) -> Array:
 
 
 def record_variadic(op: Op, level: Recorder, wanted: list[int], args: Args, params: Params, out: Any) -> None:
-    """Append an entry for an op of `*arrays`: its one rule gives all their cotangents, None for those not in `wanted`."""
+    """Append an entry for an op of `*arrays`: its one rule gives a cotangent, or None, for each of them."""
     if op.discrete or (not op.multi and not is_differentiable(out)):
         return
     (rule,) = op.vjp_rules
@@ -282,5 +288,3 @@ NAMES: Final[dict[str, Any]] = {
 def install(add: Callable[[Array, Array], Array]) -> None:
     """Tell the generated code how to add: the op is defined after the machinery that it needs."""
     NAMES["add"] = add
-
-

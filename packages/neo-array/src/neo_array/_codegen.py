@@ -1,21 +1,34 @@
-"""Generate the hot path: one bind function per primitive, one record and one pull function per (primitive, wanted inputs).
+"""Generate the hot path: a bind function per primitive, a record and a pull function per set of wanted inputs.
 
-As the standard library's dataclasses does, each function is written out as source for exactly its argument names, so that
-nothing is looped over, packed or looked up when it runs. What comes out for `multiply`, called with both inputs watched:
+As the standard library's dataclasses does, each function is written out as source for exactly its argument names, so
+that nothing is looped over, packed or looked up when it runs. What comes out for `multiply`, both inputs watched:
 
-    def bind(x1, x2):                                        def record_3(level, out, x1, x2):
-        try:                                                     u = out._id
-            r_x1 = x1._raw if type(x1) is Array else ...         level.watched.add(u)
-            r_x2 = x2._raw if type(x2) is Array else ...         level.entries.append((pull_3, u, x1._id, x2._id, x2, x1))
-            if r_x1.dtype is not r_x2.dtype: return careful(x1, x2)
-            kind = type(r_x1)                                def pull_3(g, entry, grads):
-            raw = kernels[kind](r_x1, r_x2)                      _, _, i_x1, i_x2, x2, x1 = entry
-        except Exception:                                        c = rule_x1(g, x2)
-            return careful(x1, x2)                               if c._raw.shape != x1._raw.shape: c = undo(...)
-        out = Array(raw)                                         grads[i_x1] = add(grads[i_x1], c) if i_x1 in grads else c
-        stack = current_stack()                                  c = rule_x2(g, x1)
-        if stack is not EMPTY: ...                               ...
+    def bind(x1, x2):
+        try:
+            r_x1 = x1._raw if type(x1) is Array else weak(x1, x2)
+            r_x2 = x2._raw if type(x2) is Array else weak(x2, x1)
+            if r_x1.dtype is not r_x2.dtype:
+                return careful(x1, x2)
+            kind = type(r_x1)
+            raw = kernels[kind](r_x1, r_x2)
+        except Exception:
+            return careful(x1, x2)
+        out = ...  # a new Array around raw
+        if stack is not EMPTY: ...  # for each level that watches an input: record_3(level, out, x1, x2)
         return out
+
+    def record_3(level, out, x1, x2):
+        u = out._id
+        level.watched.add(u)
+        level.entries.append((pull_3, u, x1._id, x2._id, x2, x1))
+
+    def pull_3(g, entry, grads):
+        _, _, i_x1, i_x2, x2, x1 = entry
+        c_x1 = rule_0(g, x2)
+        if c_x1._raw.shape != x1._raw.shape:
+            c_x1 = undo_broadcast(c_x1, x1._raw.shape)
+        grads[i_x1] = add(grads[i_x1], c_x1) if i_x1 in grads else c_x1
+        ...  # likewise for x2
 
 The bind function is optimistic: whatever is not the plain case goes to `careful`, which promotes, checks and explains.
 """
@@ -62,7 +75,11 @@ def generate_bind(op: Primitive[..., Any], names: dict[str, Any]) -> Callable[..
         lines.append("    out = tuple([Array(r) for r in raw])")
     else:
         lines += ["    if type(raw) is not kind:", "        raw = asraw(raw)"]
-        lines += ["    out = new(Array)", "    out._raw = raw", "    out._id = next_id()"]  # Array(raw), without the call
+        lines += [
+            "    out = new(Array)",
+            "    out._raw = raw",
+            "    out._id = next_id()",
+        ]  # Array(raw), without the call
     tuple_of_args = f"({', '.join(arrays)},)"
     lines += [
         "    stack = current_stack()",
@@ -70,7 +87,10 @@ def generate_bind(op: Primitive[..., Any], names: dict[str, Any]) -> Callable[..
         "        if CROWD:",
         f"            check_strangers(stack, op, {tuple_of_args})",
         "        if stack.recorders:",
-        *(f"            i_{a} = {a}._id" + ("" if len(arrays) == 1 else f" if type({a}) is Array else 0") for a in arrays),
+        *(
+            f"            i_{a} = {a}._id" + ("" if len(arrays) == 1 else f" if type({a}) is Array else 0")
+            for a in arrays
+        ),
         "            for level in stack.levels:",
         "                watched = level.watched",
         f"                mask = {' | '.join(f'({1 << i} if i_{a} in watched else 0)' for i, a in enumerate(arrays))}",

@@ -36,7 +36,7 @@ def default_backend() -> str:
 
 
 def set_default_backend(name: str) -> None:
-    """Choose the backend for unspecified devices in this process; the environment variable NEO_BACKEND does the same."""
+    """Choose the backend for unspecified devices in this process, as the environment variable NEO_BACKEND does."""
     _default_backend[:] = [_known_backend(name)]
 
 

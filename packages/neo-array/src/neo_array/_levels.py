@@ -1,7 +1,7 @@
 """Levels: what watches the ops. The stack of open levels of this context, and how an op is shown to it.
 
-An op runs once, on raw arrays. Then each open level sees `(primitive, args, params, out)`, outermost first, so that a rule
-run by one level may use `out`. While a level handles an op, only the levels below it are active.
+An op runs once, on raw arrays. Then each open level sees `(primitive, args, params, out)`, outermost first, so that a
+rule run by one level may use `out`. While a level handles an op, only the levels below it are active.
 """
 
 from __future__ import annotations
@@ -186,6 +186,6 @@ def check_strangers(stack: Stack, op: Op, args: Args) -> None:
         for i, array in enumerate(args):
             if type(array) is Array and level.knows(array):
                 raise LevelError(
-                    f"{op.__name__}: argument {i} is being differentiated by a {type(level).__name__} of another thread or "
-                    "context; run this work in contextvars.copy_context().run(...), or pass stop_gradient(x)"
+                    f"{op.__name__}: argument {i} is being differentiated by a {type(level).__name__} of another "
+                    "thread or context; run this work in contextvars.copy_context().run(...), or pass stop_gradient(x)"
                 )

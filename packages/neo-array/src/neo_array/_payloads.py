@@ -38,7 +38,7 @@ class Batched:
     def require(self) -> NoReturn:
         """Refuse to be read: there is no one value."""
         raise LevelError(
-            f"vmap: this array of shape {self.shape} stands for one value per example, and has no single value to read; "
+            f"vmap: this array of shape {self.shape} stands for one value per example, and has no single value; "
             "use where(...) in place of if, or return it and read it outside vmap"
         )
 
@@ -86,8 +86,8 @@ class Donated:
 def donate(op: Primitive[..., Any], to: Donated, x: Array, /, *args: Any, **params: Any) -> Any:
     """Run an op and give up its first argument: the result reuses the buffer where nobody else can see it.
 
-    Reuse needs an in-place kernel, no open level, no export, and the backend's proof of sole ownership; otherwise the op runs
-    out of place. Either way `x` is dead afterwards, except in the entries of a tape: those keep their values.
+    Reuse needs an in-place kernel, no open level, no export, and the backend's proof of sole ownership; otherwise the
+    op runs out of place. Either way `x` is dead afterwards, except in the entries of a tape: those keep their values.
     """
     raw = x._raw
     for ref in (*OPEN, *RETAINED):

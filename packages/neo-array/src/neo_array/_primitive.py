@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, ParamSpec, Protocol, TypeAlias, TypeVar, overload
 
 from neo_array import _bind
+from neo_array._array import Array
 from neo_array._codegen import generate_bind, generate_record
-from neo_array._rules import NoDerivative, Residual, VjpRule, parse_jvp, parse_vjp
+from neo_array._rules import NoDerivative, VjpRule, parse_jvp, parse_vjp
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
     from neo_array._levels import Recorder
     from neo_array.backends import Backend
@@ -25,6 +26,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 Kind: TypeAlias = Literal["elementwise", "linear", "general"]
 BackendName: TypeAlias = Literal["numpy", "torch", "cupy"]
 
+COMES_WITH_VMAP: Final = "batching rules other than the elementwise ones come with vmap"
 REGISTRY: Final[dict[str, Primitive[..., Any]]] = {}
 
 
@@ -48,8 +50,9 @@ def sample(*args: Any, wrt: tuple[int, ...] | None = None, **options: Any) -> Sa
 class Primitive(Generic[P, R_co]):
     """An op. Calling it runs the body that was decorated, which ends in `bind`.
 
-    Slots: `kernel` (per backend), `vjp` (per input), `jvp`, `batch`, `samples`; each is filled by a rule or by saying why
-    there is none. `kind="elementwise"` derives jvp and batching from vjp; `kind="linear"` makes the op its own jvp.
+    Slots: `kernel` (per backend), `vjp` (per input), `jvp`, `batch`, `samples`; each is filled by a rule or by saying
+    why there is none. `kind="elementwise"` derives jvp and batching from vjp; `kind="linear"` makes the op its own
+    jvp.
     """
 
     __name__: str
@@ -115,7 +118,7 @@ class Primitive(Generic[P, R_co]):
     def record(self, level: Recorder, args: tuple[Any, ...], params: Mapping[str, Any], out: Any) -> None:
         """Append a tape entry if the level watches an argument."""
         watched = level.watched
-        wanted = [i for i, a in enumerate(args) if type(a) is _bind.Array and a._id in watched]
+        wanted = [i for i, a in enumerate(args) if type(a) is Array and a._id in watched]
         if not wanted:
             return
         if self.custom_record is not None:
@@ -127,7 +130,7 @@ class Primitive(Generic[P, R_co]):
 
     # --- Slots ---
     def kernel(self, *backends: BackendName) -> Callable[[F | str], F | str]:
-        """Give the forward on raw arrays for these backends; a string `"module:attribute"` is imported when first needed."""
+        """Give the forward on raw arrays for these backends; a string `"module:attribute"` is imported lazily."""
 
         def fill(source: F | str) -> F | str:
             self.sources.update(dict.fromkeys(backends, source))
@@ -183,7 +186,7 @@ class Primitive(Generic[P, R_co]):
         return rule
 
     def record_with(self, rule: F) -> F:
-        """Give a function `(level, wanted, args, params, out)` that appends the tape entry, where names do not suffice."""
+        """Give a function `(level, wanted, args, params, out)` that appends the entry, where names do not suffice."""
         self.custom_record = rule
         return rule
 
@@ -229,12 +232,12 @@ def primitive(
     broadcasts: bool | None = None,
     multi: bool = False,
 ) -> Decorator:
-    """Make a Primitive of a function whose positional-only parameters are arrays and whose keyword-only ones are options.
+    """Make a Primitive of a function: positional-only parameters are arrays, keyword-only ones are options.
 
     Args:
         kind: `"elementwise"`: jvp and batching follow from vjp; `"linear"`: jvp is the op itself; or `"general"`.
-        promote: the arguments that are brought to a common dtype, and that may be Python numbers; default: all of them for
-            an elementwise op of several arguments, else none.
+        promote: the arguments that are brought to a common dtype, and that may be Python numbers; default: all of
+        them for an elementwise op of several arguments, else none.
         floating: integer and bool arguments are cast to the default float dtype first (as for `exp`).
         discrete: why no output has a derivative (comparisons, integer results); such an op is never recorded.
         may_be_discrete: the output's dtype depends on an option, so recording looks at it.

@@ -27,7 +27,14 @@ class NoDerivative:
 
 
 WHOLE: Final = "array"
-_KEEP: Final = {Shape: "shape", "Shape": "shape", "na.Shape": "shape", DType: "dtype", "DType": "dtype", "na.DType": "dtype"}
+_KEEP: Final = {
+    Shape: "shape",
+    "Shape": "shape",
+    "na.Shape": "shape",
+    DType: "dtype",
+    "DType": "dtype",
+    "na.DType": "dtype",
+}
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,9 @@ class VjpRule:
     options: tuple[str, ...]
 
 
-def parse_vjp(op: str, arrays: Sequence[str], options: Sequence[str], inputs: Sequence[str], f: Callable[..., Any]) -> VjpRule:
+def parse_vjp(
+    op: str, arrays: Sequence[str], options: Sequence[str], inputs: Sequence[str], f: Callable[..., Any]
+) -> VjpRule:
     """Read off a rule's parameters what it keeps, and refuse names that the op does not have."""
     for name in inputs:
         if name not in arrays:
@@ -68,23 +77,26 @@ def parse_vjp(op: str, arrays: Sequence[str], options: Sequence[str], inputs: Se
             unknown += [parameter.name] if parameter.name not in (*arrays, "out") else []
     if unknown:
         raise TypeError(
-            f"{op}.vjp({', '.join(inputs)}): unknown residuals {unknown}; name `out`, one of the arguments {list(arrays)}, "
+            f"{op}.vjp({', '.join(inputs)}): unknown residuals {unknown}; name `out`, an argument {list(arrays)} "
             f"or, as keyword-only parameters, options {list(options)}"
         )
     return VjpRule(tuple(inputs), f, tuple(residuals), tuple(wanted))
 
 
-def parse_jvp(
-    op: str, arrays: Sequence[str], options: Sequence[str], variadic: bool, f: Callable[..., Any]
-) -> VjpRule:
-    """Read off a forward-mode rule what it needs after its tangents: one per array argument, or one tuple for `*arrays`."""
+def parse_jvp(op: str, arrays: Sequence[str], options: Sequence[str], variadic: bool, f: Callable[..., Any]) -> VjpRule:
+    """Read off a forward-mode rule what it needs after its tangents: one per array argument, a tuple for `*arrays`."""
     parameters = list(inspect.signature(f).parameters.values())
     tangents = 1 if variadic else len(arrays)
     if len(parameters) < tangents or any(p.kind is p.KEYWORD_ONLY for p in parameters[:tangents]):
         raise TypeError(f"{op}.jvp: needs {tangents} tangents first, one per array argument {list(arrays)}")
-    residuals = tuple(Residual(p.name, _KEEP.get(p.annotation, WHOLE)) for p in parameters[tangents:] if p.kind is not p.KEYWORD_ONLY)
+    residuals = tuple(
+        Residual(p.name, _KEEP.get(p.annotation, WHOLE)) for p in parameters[tangents:] if p.kind is not p.KEYWORD_ONLY
+    )
     wanted = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
     unknown = [r.name for r in residuals if r.name not in (*arrays, "out")] + [o for o in wanted if o not in options]
     if unknown:
-        raise TypeError(f"{op}.jvp: unknown residuals {unknown}; name `out`, an argument {list(arrays)} or an option {list(options)}")
+        raise TypeError(
+            f"{op}.jvp: unknown residuals {unknown}; name `out`, an argument {list(arrays)} "
+            f"or an option {list(options)}"
+        )
     return VjpRule(tuple(arrays), f, residuals, wanted)

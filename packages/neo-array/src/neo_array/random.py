@@ -1,8 +1,9 @@
-"""Random numbers from explicit keys. There is no hidden generator: the same key gives the same numbers, on every backend.
+"""Random numbers from explicit keys: the same key gives the same numbers, on every backend. Nothing is hidden.
 
-A key is two 64-bit words, kept as an int64 Array of shape (2,) on the host. Numbers come from NumPy's Philox-4x64 counter
-generator (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011) keyed by it, and then move to the device asked
-for. Deriving keys uses counters of their own, so that children never share numbers with their parent.
+A key is two 64-bit words, kept as an int64 Array of shape (2,) on the host. Numbers come from NumPy's Philox-4x64
+counter generator (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011) keyed by it, and then move to
+the device asked for. Deriving keys uses counters of their own, so that children never share numbers with their
+parent.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from neo_array._array import Array
 from neo_array._device import Device, DeviceLike
 from neo_array._dtypes import DType, as_dtype
 from neo_array._errors import DTypeError, ShapeError
-from neo_array._primitive import bind, primitive
+from neo_array._primitive import COMES_WITH_VMAP, bind, primitive
 from neo_array.ops.creation import asarray
 
 Key: TypeAlias = Array
@@ -32,7 +33,7 @@ def _philox(key: Any, purpose: int, data: int = 0) -> np.random.Philox:
 
 # --- Keys ---
 def key(seed: int, /) -> Key:
-    """Make a key from a seed: any Python integer of up to 128 bits."""
+    """Turn a seed, any Python integer of up to 128 bits, into a key."""
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
         raise DTypeError(f"random.key: seed must be an int, got {type(seed).__name__}")
     words = [int(seed) & (2**64 - 1), int(seed) >> 64 & (2**64 - 1)]
@@ -51,7 +52,10 @@ def _(key: Any, *, purpose: int, count: int, data: int) -> Any:
 
 
 def split(key: Key, n: int = 2, /) -> Array:
-    """Derive n independent keys, as an array of shape (n, 2): `k1, k2 = split(key)`. Do not use `key` itself afterwards."""
+    """Derive n independent keys, as an array of shape (n, 2), to be unpacked: `k1, k2 = split(k)`.
+
+    Do not use the key itself afterwards.
+    """
     return bind(derive, _checked(key), purpose=_SPLIT, count=n, data=0)
 
 
@@ -63,8 +67,8 @@ def fold_in(key: Key, data: int, /) -> Key:
 
 
 def _checked(key: Key) -> Key:
-    if not isinstance(key, Array) or key.shape != (2,) or key.dtype != _dtypes.int64:
-        got = f"shape {key.shape}, dtype {key.dtype}" if isinstance(key, Array) else type(key).__name__
+    if type(key) is not Array or key.shape != (2,) or key.dtype != _dtypes.int64:
+        got = f"shape {key.shape}, dtype {key.dtype}" if type(key) is Array else type(key).__name__
         raise DTypeError(f"random: needs one key (int64, shape (2,)), got {got}; make one with na.random.key(seed)")
     return key.to(_HOST)
 
@@ -111,6 +115,10 @@ def _(key: Any, *, n: int) -> Any:
     return np.random.Generator(_philox(key, _SAMPLE)).permutation(n)
 
 
+for _op in (derive, draw, draw_integers, draw_permutation):
+    _op.batch(missing=COMES_WITH_VMAP)
+
+
 def _draw(key: Key, name: str, shape: int | tuple[int, ...], dtype: object | None, device: DeviceLike | None) -> Array:
     chosen = _dtypes.float32 if dtype is None else as_dtype(dtype)
     if chosen.kind not in "fV":
@@ -151,7 +159,9 @@ def uniform(
     return unit if (minval, maxval) == (0.0, 1.0) else unit * (maxval - minval) + minval
 
 
-def bernoulli(key: Key, p: float = 0.5, shape: int | tuple[int, ...] = (), /, *, device: DeviceLike | None = None) -> Array:
+def bernoulli(
+    key: Key, p: float = 0.5, shape: int | tuple[int, ...] = (), /, *, device: DeviceLike | None = None
+) -> Array:
     """Draw booleans that are true with probability p."""
     return uniform(key, shape, device=device) < p
 

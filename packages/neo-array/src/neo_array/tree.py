@@ -1,7 +1,7 @@
 """Pytrees: nested containers of arrays. The one module that knows optree and neo's namespace in it.
 
-Tuples, lists, dicts, NamedTuples, OrderedDicts, defaultdicts, deques and registered classes are containers, None is an empty
-one, and everything else is a leaf.
+Tuples, lists, dicts, NamedTuples, OrderedDicts, defaultdicts, deques and registered classes are containers, None is
+an empty one, and everything else is a leaf.
 """
 
 from __future__ import annotations
@@ -89,7 +89,11 @@ def register(
 ) -> None:
     """Make a class a container: `flatten` gives children, static data and the children's names."""
     optree.register_pytree_node(
-        cast(Any, cls), cast(Any, flatten), cast(Any, unflatten), path_entry_type=optree.GetAttrEntry, namespace=_NAMESPACE
+        cast(Any, cls),
+        cast(Any, flatten),
+        cast(Any, unflatten),
+        path_entry_type=optree.GetAttrEntry,
+        namespace=_NAMESPACE,
     )
 
 

@@ -2,7 +2,6 @@
 
 from neo_array import Array as Array
 from neo_array import PolicyError as PolicyError
-
 from neo_tape._checks import check_grads as check_grads
 from neo_tape._gradients import grad as grad
 from neo_tape._gradients import value_and_grad as value_and_grad

@@ -22,7 +22,7 @@ _STEP = {"float16": 5e-2, "bfloat16": 1e-1, "float32": 5e-3, "complex64": 5e-3, 
 
 def check_grads(
     f: Callable[[Unpack[Ts]], object],
-    args: tuple[Unpack[Ts]],
+    args: tuple[*Ts],
     order: int = 2,
     modes: Sequence[Literal["fwd", "rev"]] = ("fwd", "rev"),
     *,
@@ -31,8 +31,8 @@ def check_grads(
 ) -> None:
     """Check f's derivatives at `args` against central differences along a random direction, up to `order`.
 
-    Orders above the first check the derivative's own derivatives, in all combinations of the modes. Use float64: in float32
-    the difference quotient itself is right to about two digits.
+    Orders above the first check the derivative's own derivatives, in all combinations of the modes. Use float64: in
+    float32 the difference quotient itself is right to about two digits.
 
     Args:
         tolerance: the relative error allowed; the default depends on the dtype (1e-6 for float64).
@@ -47,7 +47,13 @@ def check_grads(
 
 
 def _check(
-    f: Callable[..., Any], args: tuple[Any, ...], order: int, modes: tuple[str, ...], rng: Any, tolerance: Any, path: str
+    f: Callable[..., Any],
+    args: tuple[Any, ...],
+    order: int,
+    modes: tuple[str, ...],
+    rng: Any,
+    tolerance: Any,
+    path: str,
 ) -> None:
     direction = tree.tree_map(lambda x: _random_like(x, rng), args)
     expected = _difference_quotient(f, args, direction)
@@ -63,7 +69,7 @@ def _check(
             gradient = pullback(cotangent)
             _compare(_dot(gradient, direction), _dot(cotangent, expected), tolerance, name, _scale(gradient, direction))
             if order > 1:
-                _check(lambda *a: vjp(f, *a)[1](cotangent), args, order - 1, modes, rng, tolerance, f"{name} of ")
+                _check(lambda *a, c=cotangent: vjp(f, *a)[1](c), args, order - 1, modes, rng, tolerance, f"{name} of ")
 
 
 def _random_like(x: Any, rng: Any) -> Any:
@@ -101,7 +107,11 @@ def _difference_quotient(f: Callable[..., Any], args: tuple[Any, ...], direction
 def _pairs(a: Any, b: Any) -> list[tuple[Any, Any]]:
     kept = [x for x in tree.leaves(a) if (type(x) is Array and is_differentiable(x)) or isinstance(x, float)]
     other = b if isinstance(b, list) else tree.leaves(b)
-    rest = [y for y in other if isinstance(y, np.ndarray | np.floating | float) or (type(y) is Array and is_differentiable(y))]
+    rest = [
+        y
+        for y in other
+        if isinstance(y, np.ndarray | np.floating | float) or (type(y) is Array and is_differentiable(y))
+    ]
     return [(_values(x), _values(y)) for x, y in zip(kept, rest, strict=True)]
 
 

@@ -1,7 +1,7 @@
 """`value_and_grad` and `grad`: reverse mode of a scalar function.
 
-The overloads give gradients the type of the arguments. The likeliest one stands last, since checkers explain a mismatch with
-it, and no lambda may fit two of them, since mypy then gives up; hence no plain `argnums: int`.
+The overloads give gradients the type of the arguments. The likeliest one stands last, since checkers explain a
+mismatch with it, and no lambda may fit two of them, since mypy then gives up; hence no plain `argnums: int`.
 """
 
 from __future__ import annotations
@@ -96,8 +96,8 @@ def value_and_grad(f: Any, argnums: Any = 0, *, argnames: Any = None, has_aux: b
         argnames: differentiate these arguments by name instead: a str, or a tuple of them (a dict of gradients).
         has_aux: f returns `(value, aux)`; the result is then `((value, aux), gradient)`.
 
-    Gradients have the structure, shapes, dtypes and devices of the arguments: zeros for what f did not use, zeros of their
-    own dtype for integers and booleans; a Python float counts as a 0-d Array.
+    Gradients have the structure, shapes, dtypes and devices of the arguments: zeros for what f did not use, zeros of
+    their own dtype for integers and booleans; a Python float counts as a 0-d Array.
 
     Raises:
         ShapeError: if f's value is no scalar; `vjp` takes any output.
@@ -210,7 +210,9 @@ def _checked_scalar(output: Any) -> Array:
             "reduce it with .sum() or .mean(), or use vjp(f, x), which takes any output"
         )
     if not is_differentiable(output) or output.dtype.kind == "c":
-        raise DTypeError(f"value_and_grad: f must return a real floating scalar, got dtype {output.dtype}; use vjp for complex")
+        raise DTypeError(
+            f"value_and_grad: f must return a real floating scalar, got dtype {output.dtype}; use vjp for complex"
+        )
     return output
 
 
@@ -258,7 +260,9 @@ def _by_name(f: Any, argnames: str | tuple[str, ...]) -> Any:
                 home[name] = values if isinstance(argnames, str) else values[name]
             return bound.args, bound.kwargs
 
-        chosen = homes[0][names[0]] if isinstance(argnames, str) else {n: h[n] for n, h in zip(names, homes, strict=True)}
+        chosen = (
+            homes[0][names[0]] if isinstance(argnames, str) else {n: h[n] for n, h in zip(names, homes, strict=True)}
+        )
         return chosen, put_back
 
     return select

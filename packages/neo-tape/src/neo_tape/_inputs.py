@@ -12,9 +12,9 @@ from neo_array.backends import is_raw
 class Inputs:
     """The leaves of a tree, opened for differentiation.
 
-    Floating Arrays are passed through `alias`, an op that the outer levels see: so the same array given twice counts twice,
-    and a closure over the outer array is a constant here. Python floats become 0-d Arrays. Integers, booleans and anything
-    else pass through as constants.
+    Floating Arrays are passed through `alias`, an op that the outer levels see: so the same array given twice counts
+    twice, and a closure over the outer array is a constant here. Python floats become 0-d Arrays. Integers, booleans
+    and anything else pass through as constants.
     """
 
     __slots__ = ("leaves", "treedef", "watched")

@@ -1,7 +1,7 @@
 """Custom rules: a class with `forward` and `backward`, called like a function.
 
-`Policy.__new__` returns forward's output, so calling the class *is* the differentiable call, and checkers see forward's own
-signature. (A decorator could not do that: mypy ignores what class decorators return, python/mypy#3135.)
+`Policy.__new__` returns forward's output, so calling the class *is* the differentiable call, and checkers see
+forward's own signature. (A decorator could not do that: mypy ignores what class decorators return, python/mypy#3135.)
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ R_co = TypeVar("R_co", covariant=True)
 Saved = TypeVarTuple("Saved", default=Unpack[tuple[Array, ...]])
 
 
-class Context(Generic[Unpack[Saved]]):
+class Context(Generic[*Saved]):
     """The residuals of one call: what forward keeps for backward."""
 
     __slots__ = ("_saved",)
-    _saved: tuple[Unpack[Saved]]
+    _saved: tuple[*Saved]
 
-    def save(self, *residuals: Unpack[Saved]) -> None:
+    def save(self, *residuals: *Saved) -> None:
         """Keep these for backward: Arrays, pytrees of Arrays, or plain values. A second call replaces the first."""
         self._saved = residuals
 
     @property
-    def release(self) -> tuple[Unpack[Saved]]:
+    def release(self) -> tuple[*Saved]:
         """The tuple that was saved."""
         try:
             return self._saved
@@ -43,16 +43,17 @@ class _Forward(Protocol[P, R_co]):
     def forward(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
 
 
-class Policy(Generic[Unpack[Saved]]):
+class Policy(Generic[*Saved]):
     """Base of custom rules: define `forward` and `backward`, and call the class.
 
-    - `forward(self, *arguments, **options)` computes the output from Arrays, pytrees of Arrays, numbers or None, and keeps
-      what backward needs with `self.ctx.save(...)`. Options are keyword-only and are not differentiated.
+    - `forward(self, *arguments, **options)` computes the output from Arrays, pytrees of Arrays, numbers or None, and
+      keeps what backward needs with `self.ctx.save(...)`. Options are keyword-only and are not differentiated.
     - `backward(self, grad)` gets the cotangent of the output, with the output's structure, and returns a tuple with one
-      gradient per positional argument, each with that argument's structure, shapes, dtypes and device. `self.ctx.release` is
-      the tuple that was saved; `self.needs_grad` says which arguments want a gradient: None may be returned for the others.
-    - `jvp(self, *tangents)` (optional) gives forward mode: the output's tangent from the arguments' tangents. Without it, a
-      backward that is linear in its cotangent is transposed.
+      gradient per positional argument, each with that argument's structure, shapes, dtypes and device.
+      `self.ctx.release` is the tuple that was saved; `self.needs_grad` says which arguments want a gradient: None may
+      be returned for the others.
+    - `jvp(self, *tangents)` (optional) gives forward mode: the output's tangent from the arguments' tangents. Without
+      it, a backward that is linear in its cotangent is transposed.
 
     Both get Arrays, so that a Policy runs on every backend, and differentiates to any order through its own backward.
     `Policy` saves Arrays; `Policy[Array, int]` saves exactly one Array and one int, and types the residuals so.
@@ -68,11 +69,11 @@ class Policy(Generic[Unpack[Saved]]):
         ...         return (grad * 3 * x * x,)
     """
 
-    ctx: Context[Unpack[Saved]]
+    ctx: Context[*Saved]
     needs_grad: tuple[bool, ...]
     _signature: ClassVar[inspect.Signature | None] = None
 
-    def __new__(cls: type[_Forward[P, R_co]], /, *args: P.args, **kwargs: P.kwargs) -> R_co:  # type: ignore[misc]
+    def __new__(cls: type[_Forward[P, R_co]], /, *args: P.args, **kwargs: P.kwargs) -> R_co:
         out: R_co = call_policy(cls, Context, args, kwargs)
         return out
 
@@ -107,11 +108,12 @@ def function(policy: F, /, *, check: bool = True) -> F: ...
 def function(policy: Any = None, /, *, check: bool = True) -> Any:
     """Check a Policy when it is defined, and return it: calling the class then runs its rule.
 
-    Use it as a decorator or as a call. `check=False` skips the checks of the class's shape (those of what it returns stay).
+    Use it as a decorator or as a call. `check=False` skips the checks of the class's shape (those of what it returns
+    stay).
 
     Raises:
-        PolicyError: for a class that is no Policy, misses forward or backward, defines `__init__`, or whose backward does
-            not take exactly one cotangent.
+        PolicyError: for a class that is no Policy, misses forward or backward, defines `__init__`, or whose backward
+        does not take exactly one cotangent.
     """
 
     def decorate(cls: Any) -> Any:
@@ -128,16 +130,19 @@ def check_class(cls: Any) -> None:
     """Raise PolicyError unless the class has the form of a Policy."""
     if not (isinstance(cls, type) and issubclass(cls, Policy)):
         raise PolicyError(f"function: needs a subclass of neo_tape.Policy, got {cls!r}; write class F(nt.Policy)")
-    name = cls.__name__
+    policy: Any = cls
+    name = policy.__name__
     for method in ("forward", "backward"):
-        if not callable(getattr(cls, method, None)):
+        if not callable(getattr(policy, method, None)):
             raise PolicyError(f"{name}: defines no {method}; add def {method}(self, ...)")
-    if cls.__init__ is not object.__init__:
+    if policy.__init__ is not object.__init__:
         raise PolicyError(f"{name}: must not define __init__; pass options to forward as keyword-only arguments")
-    forward = list(inspect.signature(cls.forward).parameters.values())[1:]
+    forward = list(inspect.signature(policy.forward).parameters.values())[1:]
     if any(p.kind is p.VAR_KEYWORD for p in forward):
-        raise PolicyError(f"{name}.forward: must not take **{forward[-1].name}; name its options as keyword-only arguments")
-    backward = list(inspect.signature(cls.backward).parameters.values())[1:]
+        raise PolicyError(
+            f"{name}.forward: must not take **{forward[-1].name}; name its options as keyword-only arguments"
+        )
+    backward = list(inspect.signature(policy.backward).parameters.values())[1:]
     required = [p for p in backward if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
     if len(required) != 1 or required[0].kind is inspect.Parameter.KEYWORD_ONLY:
         raise PolicyError(

@@ -1,7 +1,8 @@
 """Calling a Policy: one op, with output ids of its own, at every level.
 
 While forward runs, let k be the innermost Tape or Tangent that knows an input. Tapes and Tangents from k up do not see
-forward's own ops; those below do, since what forward saves may be differentiated when level k's backward runs under them.
+forward's own ops; those below do, since what forward saves may be differentiated when level k's backward runs under
+them.
 Then the Policy is shown as one op, `policy_call(*inputs, *outputs, *saved)`, to all levels.
 """
 
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 class Guard(Level):
     """Stands in for a Tape or Tangent while forward runs.
 
-    It refuses watched arrays that reach forward by another way than its arguments: their gradient would vanish. Those below
-    level k still record.
+    It refuses watched arrays that reach forward by another way than its arguments: their gradient would vanish. Those
+    below level k still record.
     """
 
     __slots__ = ("_inputs", "_policy", "_start", "level", "record", "watched")

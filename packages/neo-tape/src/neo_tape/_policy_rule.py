@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from neo_array import Array, DType, Device, PolicyError, primitive, tree, zeros
+from neo_array import Array, Device, DType, PolicyError, primitive, tree, zeros
 from neo_array._bind import accumulate, is_differentiable
 from neo_array._levels import Args, Params, Recorder
-from neo_tape._transpose import NotLinear, transpose
+from neo_tape._transpose import NotLinearError, transpose
 
 
 class Meta:
@@ -26,7 +26,11 @@ class Meta:
         return zeros(self.shape, dtype=self.dtype, device=self.device)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Meta) and (self.shape, self.dtype, self.device) == (other.shape, other.dtype, other.device)
+        return isinstance(other, Meta) and (self.shape, self.dtype, self.device) == (
+            other.shape,
+            other.dtype,
+            other.device,
+        )
 
     __hash__ = None  # type: ignore[assignment]  # compared, never kept in sets
 
@@ -59,7 +63,10 @@ class Rule:
         self.inputs = [Meta(x) if type(x) is Array else None for x in inputs]
         self.outputs = [Meta(x) for x in outputs]
         places = {id(x): i for i, x in enumerate(outputs)}
-        self.slots = [("output", places[id(x)]) if id(x) in places else ("array", x) if type(x) is Array else ("value", x) for x in saved]
+        self.slots = [
+            ("output", places[id(x)]) if id(x) in places else ("array", x) if type(x) is Array else ("value", x)
+            for x in saved
+        ]
         kept = [i for i, (kind, _) in enumerate(self.slots) if kind == "array"]
         for number, i in enumerate(kept):
             self.slots[i] = ("array", number)
@@ -81,8 +88,9 @@ class Rule:
         policy = object.__new__(self.cls)
         vars(policy).update(self.attributes)
         policy.ctx = self.context()
-        source = {"output": lambda v: outputs[v], "array": lambda v: kept[v], "value": lambda v: v}
-        policy.ctx._saved = tree.unflatten(self.saved_tree, [source[kind](v) for kind, v in self.slots])
+        places = {"output": outputs, "array": kept}
+        leaves = [v if kind == "value" else places[kind][v] for kind, v in self.slots]
+        policy.ctx._saved = tree.unflatten(self.saved_tree, leaves)
         flags = tree.unflatten(self.in_tree, wanted)
         policy.needs_grad = tuple(any(tree.leaves(argument)) for argument in flags)
         return policy
@@ -107,7 +115,9 @@ class Rule:
             self._collect(position, argument, gradient, wanted, gradients)
         return gradients
 
-    def _collect(self, position: int, argument: Any, gradient: Any, wanted: list[bool], into: list[Array | None]) -> None:
+    def _collect(
+        self, position: int, argument: Any, gradient: Any, wanted: list[bool], into: list[Array | None]
+    ) -> None:
         numbers, treedef = tree.flatten(argument)
         if gradient is None:
             leaves: list[Any] = [None] * len(numbers)
@@ -116,8 +126,8 @@ class Rule:
             leaves = _leaves_like(argument, gradient)
             if len(leaves) != len(numbers):
                 raise PolicyError(
-                    f"{self.name}.backward: the gradient of argument {position} has structure {tree.structure(gradient)}, "
-                    f"the argument {treedef}; they must be equal"
+                    f"{self.name}.backward: the gradient of argument {position} has structure "
+                    f"{tree.structure(gradient)}, the argument {treedef}; they must be equal"
                 )
         for number, leaf in zip(numbers, leaves, strict=True):
             meta = self.inputs[number]
@@ -130,7 +140,8 @@ class Rule:
             elif meta is not None and meta.differentiable:
                 if type(leaf) is not Array:
                     raise PolicyError(
-                        f"{self.name}.backward: the gradient of argument {position} must be an Array, got {type(leaf).__name__}"
+                        f"{self.name}.backward: the gradient of argument {position} must be an Array, "
+                        f"got {type(leaf).__name__}"
                     )
                 if Meta(leaf) != meta:
                     raise PolicyError(
@@ -153,7 +164,10 @@ class Rule:
             policy = self.instance(outputs, kept, wanted)
             leaves, treedef = tree.flatten(policy.jvp(*tree.unflatten(self.in_tree, full)))
             if treedef != self.out_tree or any(type(t) is not Array for t in leaves):
-                raise PolicyError(f"{self.name}.jvp: must return tangents with the structure of forward's output {self.out_tree}, got {treedef}")
+                raise PolicyError(
+                    f"{self.name}.jvp: must return tangents with the structure of forward's output {self.out_tree}, "
+                    f"got {treedef}"
+                )
             for t, meta in zip(leaves, self.outputs, strict=True):
                 if Meta(t) != meta:
                     raise PolicyError(f"{self.name}.jvp: returned a tangent with {Meta(t)}, the output has {meta}")
@@ -166,19 +180,23 @@ class Rule:
                     tangents,
                 )
             )
-        except NotLinear as error:
+        except NotLinearError as error:
             raise PolicyError(
-                f"{self.name}: forward mode needs the transpose of backward, but backward is not linear in its cotangent "
-                f"({error}); define jvp(self, *tangents)"
+                f"{self.name}: forward mode needs the transpose of backward, but backward is not linear in its "
+                f"cotangent ({error}); define jvp(self, *tangents)"
             ) from None
 
 
 def _leaves_like(argument: Any, gradient: Any) -> list[Any]:
-    """Return the gradient's leaves where its structure is the argument's, None counting as a leaf; else an empty list."""
+    """Return the gradient's leaves, None counting as one, if its structure is the argument's; else an empty list."""
     if isinstance(argument, int):
         return [gradient]
     filled = tree.fill_none(gradient)
-    return [None if x is tree.HOLE else x for x in tree.leaves(filled)] if tree.structure(filled) == tree.structure(argument) else []
+    return (
+        [None if x is tree.HOLE else x for x in tree.leaves(filled)]
+        if tree.structure(filled) == tree.structure(argument)
+        else []
+    )
 
 
 @primitive(multi=True)

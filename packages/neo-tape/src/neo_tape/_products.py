@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, TypeAlias, TypeVar, cast, overload
+from typing import Any, Literal, TypeAlias, TypeVar, overload
 
 from typing_extensions import TypeVarTuple, Unpack
 
@@ -23,13 +23,11 @@ Yes: TypeAlias = Literal[True]
 
 @overload
 def vjp(
-    f: Callable[[Unpack[Ts]], tuple[R, Aux]], /, *primals: Unpack[Ts], has_aux: Yes
-) -> tuple[R, Callable[[R], tuple[Unpack[Ts]]], Aux]: ...
+    f: Callable[[Unpack[Ts]], tuple[R, Aux]], /, *primals: *Ts, has_aux: Yes
+) -> tuple[R, Callable[[R], tuple[*Ts]], Aux]: ...
 @overload
-def vjp(
-    f: Callable[[Unpack[Ts]], R], /, *primals: Unpack[Ts], has_aux: No = False
-) -> tuple[R, Callable[[R], tuple[Unpack[Ts]]]]: ...
-def vjp(f: Callable[..., Any], /, *primals: Any, has_aux: bool = False) -> Any:
+def vjp(f: Callable[[Unpack[Ts]], R], /, *primals: *Ts, has_aux: No = False) -> tuple[R, Callable[[R], tuple[*Ts]]]: ...
+def vjp(f: Callable[..., Any], /, *primals: Any, has_aux: bool = False) -> Any:  # type: ignore[misc]  # TypeVarTuple
     """Run f and return its output with the pullback: the map from a cotangent of the output to those of the primals.
 
     Args:
@@ -38,8 +36,9 @@ def vjp(f: Callable[..., Any], /, *primals: Any, has_aux: bool = False) -> Any:
         has_aux: f returns `(output, aux)`; aux is returned third, not differentiated.
 
     Returns:
-        `(output, pullback)`. The pullback takes a cotangent with the output's structure, shapes and dtypes and returns a
-        tuple, one entry per primal with its structure. It may be called many times, and is itself differentiable.
+        `(output, pullback)`. The pullback takes a cotangent with the output's structure, shapes and dtypes and
+        returns a tuple, one entry per primal with its structure. It may be called many times, and is itself
+        differentiable.
 
     Example:
         >>> out, pullback = vjp(lambda x: x * x, asarray([1.0, 2.0]))
@@ -65,11 +64,11 @@ def vjp(f: Callable[..., Any], /, *primals: Any, has_aux: bool = False) -> Any:
 
 @overload
 def jvp(
-    f: Callable[[Unpack[Ts]], tuple[R, Aux]], primals: tuple[Unpack[Ts]], tangents: tuple[Unpack[Ts]], *, has_aux: Yes
+    f: Callable[[Unpack[Ts]], tuple[R, Aux]], primals: tuple[*Ts], tangents: tuple[*Ts], *, has_aux: Yes
 ) -> tuple[R, R, Aux]: ...
 @overload
 def jvp(
-    f: Callable[[Unpack[Ts]], R], primals: tuple[Unpack[Ts]], tangents: tuple[Unpack[Ts]], *, has_aux: No = False
+    f: Callable[[Unpack[Ts]], R], primals: tuple[*Ts], tangents: tuple[*Ts], *, has_aux: No = False
 ) -> tuple[R, R]: ...
 def jvp(f: Callable[..., Any], primals: Any, tangents: Any, *, has_aux: bool = False) -> Any:
     """Run f and return its output with the output's tangent: the derivative along `tangents`.
@@ -115,7 +114,7 @@ def _zero(leaf: Any) -> Any:
 def _split_aux(result: Any, who: str) -> tuple[Any, Any]:
     if not isinstance(result, tuple) or len(result) != 2:
         raise TreeError(f"{who}: with has_aux=True, f must return (output, aux), got {type(result).__name__}")
-    return cast("tuple[Any, Any]", result)
+    return result
 
 
 def _like(given: Any, x: Array, who: str, what: str, of: str) -> Array:

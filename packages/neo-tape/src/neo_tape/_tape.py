@@ -19,8 +19,8 @@ class Tape(Recorder):
     def walk(self, outputs: list[Array], cotangents: list[Array], *, consume: bool) -> Cotangents:
         """Carry cotangents from the outputs back to every array that is no op's output; return them by id.
 
-        The tape must be closed: the rules' own ops are then seen by the outer levels only, which makes higher orders. With
-        `consume`, each entry is dropped before its rule runs, so that its residuals are freed on the way.
+        The tape must be closed: the rules' own ops are then seen by the outer levels only, which makes higher orders.
+        With `consume`, each entry is dropped before its rule runs, so that its residuals are freed on the way.
         """
         found: Cotangents = {}
         for output, cotangent in zip(outputs, cotangents, strict=True):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from neo_array._levels import Op
 
 
-class NotLinear(Exception):
+class NotLinearError(Exception):
     """The function is not linear; the message names the op that shows it."""
 
 
@@ -24,12 +24,12 @@ class LinearTape(Tape):
 
     def see(self, stack: Stack, index: int, op: Op, args: Args, params: Params, out: Any) -> None:
         if op.discrete and any(type(a) is Array and self.knows(a) for a in args):
-            raise NotLinear(f"{op.__name__} reads its value")
+            raise NotLinearError(f"{op.__name__} reads its value")
         before = len(self.entries)
         Recorder.see(self, stack, index, op, args, params, out)
         for entry in self.entries[before:]:
             if self._keeps_watched(entry):
-                raise NotLinear(f"the derivative of {op.__name__} depends on it")
+                raise NotLinearError(f"the derivative of {op.__name__} depends on it")
 
     def _keeps_watched(self, kept: tuple[Any, ...]) -> bool:
         return any((type(x) is Array and self.knows(x)) or (type(x) is tuple and self._keeps_watched(x)) for x in kept)
@@ -43,7 +43,7 @@ def transpose(
     with opened(tape):
         results = f(zeros)
     if any(r is not None and (r != 0).raw.any() for r in results):
-        raise NotLinear("it is not zero at zero")
+        raise NotLinearError("it is not zero at zero")
     pairs = [(r, c) for r, c in zip(results, cotangents, strict=True) if r is not None and c is not None]
     found = tape.walk([r for r, _ in pairs], [c for _, c in pairs], consume=True)
     return [found.get(z._id, z) for z in zeros]

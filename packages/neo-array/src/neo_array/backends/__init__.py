@@ -68,7 +68,7 @@ def named(name: str) -> Backend:
     if name not in _loaded:
         if find_spec(name) is None or find_spec(f"{__name__}.{name}") is None:
             raise DeviceError(f"backend {name!r}: not available here; install {_PACKAGES[name]}, or use device='numpy'")
-        backend: Backend = importlib.import_module(f"{__name__}.{name}")  # type: ignore[assignment]  # a module as Protocol
+        backend: Backend = importlib.import_module(f"{__name__}.{name}")
         _loaded[name] = backend
         _by_type[backend.RAW] = backend
         INEXACT.update(backend.inexact())

@@ -73,7 +73,7 @@ def copy(raw: Any) -> Any:
 
 
 def constant(value: Scalar, like: Any) -> Any:
-    """Return a 0-d tensor on the host: 1.3 us to combine with, where a Python number costs 2.7; CUDA kernels take it too."""
+    """Return a 0-d tensor on the host: it costs 1.3 us to combine with, a Python number 2.7. CUDA takes it too."""
     made = torch.tensor(value, dtype=like.dtype)
     if like.is_cuda:
         _constants[id(made)] = made
@@ -186,7 +186,7 @@ def _forward_slices(raw_shape: tuple[int, ...], index: tuple[Any, ...]) -> tuple
         if isinstance(item, slice):
             steps = range(*item.indices(raw_shape[axis]))
             if steps.step < 0:
-                item = slice(steps[-1], steps[0] + 1, -steps.step) if len(steps) else slice(0, 0)
+                item = slice(steps[-1], steps[0] + 1, -steps.step) if steps else slice(0, 0)
                 flips.append(result_axis)
         axis += item is not None
         result_axis += not isinstance(item, int)
@@ -221,8 +221,8 @@ def pick(raw: Any, indices: Any, *, axis: int) -> Any:
 def pile(raw: Any, indices: Any, *, axis: int, size: int) -> Any:
     """Add slices into zeros along an axis; repeated indices add up."""
     tail = raw.shape[axis + indices.ndim :]
-    out = raw.new_zeros(raw.shape[:axis] + (size,) + tail)
-    flat = raw.reshape(raw.shape[:axis] + (indices.numel(),) + tail)
+    out = raw.new_zeros((*raw.shape[:axis], size, *tail))
+    flat = raw.reshape((*raw.shape[:axis], indices.numel(), *tail))
     return out.index_add_(axis, _wrapped(indices, size).reshape(-1), flat)
 
 
@@ -233,5 +233,5 @@ def pick_along(raw: Any, indices: Any, *, axis: int) -> Any:
 
 def pile_along(raw: Any, indices: Any, *, axis: int, size: int) -> Any:
     """Add elements into zeros along an axis; repeated indices add up."""
-    out = raw.new_zeros(raw.shape[:axis] + (size,) + raw.shape[axis + 1 :])
+    out = raw.new_zeros((*raw.shape[:axis], size, *raw.shape[axis + 1 :]))
     return out.scatter_add_(axis, _wrapped(indices, size), raw)

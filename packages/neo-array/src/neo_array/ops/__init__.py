@@ -72,6 +72,7 @@ from neo_array.ops.shaping import stack as stack
 from neo_array.ops.softmax import log_softmax as log_softmax
 from neo_array.ops.softmax import logsumexp as logsumexp
 from neo_array.ops.softmax import softmax as softmax
+from neo_array.ops.updated import At as At
 from neo_array.ops.updates import add_product as add_product
 from neo_array.ops.updates import add_scaled as add_scaled
 from neo_array.ops.updates import average_square as average_square

@@ -129,16 +129,6 @@ def positive(x: Array, /) -> Array:
     return x
 
 
-@primitive(kind="elementwise")
-def abs(x: Array, /) -> Array:
-    """Return the absolute value; its derivative at 0 is 0."""
-    return bind(abs, x)
-
-
-abs.kernel("numpy", "torch", "cupy")(operator.abs)
-abs.vjp(x=lambda g, x: g * sign(x))
-
-
 @primitive(kind="elementwise", discrete="sign is constant except at 0")
 def sign(x: Array, /) -> Array:
     """Return -1, 0 or 1; nan stays nan."""
@@ -147,6 +137,16 @@ def sign(x: Array, /) -> Array:
 
 sign.kernel("numpy", "cupy")(np.sign)
 sign.kernel("torch")("neo_array.backends.torch:sign")
+
+
+@primitive(kind="elementwise")
+def abs(x: Array, /) -> Array:
+    """Return the absolute value; its derivative at 0 is 0."""
+    return bind(abs, x)
+
+
+abs.kernel("numpy", "torch", "cupy")(operator.abs)
+abs.vjp(x=lambda g, x: g * sign(x))
 
 
 # --- Choices: ties share the derivative evenly ---

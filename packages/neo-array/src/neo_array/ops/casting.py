@@ -11,7 +11,7 @@ from neo_array import backends
 from neo_array._array import Array
 from neo_array._device import Device
 from neo_array._dtypes import DType, as_dtype
-from neo_array._primitive import Sample, bind, primitive, sample
+from neo_array._primitive import COMES_WITH_VMAP, Sample, bind, primitive, sample
 
 
 @primitive(kind="linear", may_be_discrete=True)
@@ -53,6 +53,9 @@ def _(x: Any, *, device: Device, source: Device) -> Any:
 @to_device.vjp("x")
 def _(g: Array, *, source: Device) -> Array:
     return to_device(g, device=source)
+
+for _op in (cast, to_device):
+    _op.batch(missing=COMES_WITH_VMAP)
 
 
 # --- Samples ---

@@ -12,7 +12,7 @@ from neo_array._array import Array
 from neo_array._device import Device, DeviceLike, as_device
 from neo_array._dtypes import DType, Scalar, as_dtype
 from neo_array._errors import DTypeError, ShapeError
-from neo_array._primitive import bind, primitive
+from neo_array._primitive import COMES_WITH_VMAP, bind, primitive
 from neo_array.ops.casting import astype
 
 
@@ -26,6 +26,8 @@ def fill(*, shape: tuple[int, ...], value: Scalar, dtype: DType, device: Device)
 def _(*, shape: tuple[int, ...], value: Scalar, dtype: DType, device: Device) -> Any:
     return backends.named(device.backend).full(shape, value, dtype, device)
 
+fill.batch(missing=COMES_WITH_VMAP)
+
 
 # --- From values ---
 def asarray(
@@ -33,9 +35,9 @@ def asarray(
 ) -> Array:
     """Make an Array of Python numbers, nested lists, arrays of any backend, or DLPack exporters.
 
-    Python numbers get the default dtypes (float32, int64, complex64); arrays keep theirs. A tensor stays where it is; NumPy
-    data goes to the default device. Memory is copied, so that a later write by its owner cannot corrupt a saved value;
-    `copy=False` shares it.
+    Python numbers get the default dtypes (float32, int64, complex64); arrays keep theirs. A tensor stays where it is;
+    NumPy data goes to the default device. Memory is copied, so that a later write by its owner cannot corrupt a saved
+    value; `copy=False` shares it.
 
     Raises:
         DTypeError: for things that are no numbers.
@@ -111,7 +113,9 @@ def ones(shape: int | tuple[int, ...], /, *, dtype: object | None = None, device
 
 def full_like(x: Array, value: Scalar, /, *, dtype: object | None = None, device: DeviceLike | None = None) -> Array:
     """Make a filled array of x's shape, dtype and device."""
-    return full(x.shape, value, dtype=x.dtype if dtype is None else dtype, device=x.device if device is None else device)
+    return full(
+        x.shape, value, dtype=x.dtype if dtype is None else dtype, device=x.device if device is None else device
+    )
 
 
 def zeros_like(x: Array, /, *, dtype: object | None = None, device: DeviceLike | None = None) -> Array:

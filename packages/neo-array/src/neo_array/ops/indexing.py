@@ -10,7 +10,7 @@ import numpy as np
 
 from neo_array._array import Array, Index
 from neo_array._errors import DTypeError, ShapeError
-from neo_array._primitive import Sample, bind, primitive, sample
+from neo_array._primitive import COMES_WITH_VMAP, Sample, bind, primitive, sample
 from neo_array._rules import NoDerivative, Shape
 from neo_array.ops.creation import asarray
 from neo_array.ops.shaping import reshape
@@ -74,7 +74,7 @@ pile.kernel("torch")("neo_array.backends.torch:pile")
 
 @pile.kernel("numpy")
 def _(x: Any, indices: Any, *, axis: int, size: int) -> Any:
-    shape = x.shape[:axis] + (size,) + x.shape[axis + indices.ndim :]
+    shape = (*x.shape[:axis], size, *x.shape[axis + indices.ndim :])
     out = np.zeros(shape, x.dtype)
     np.add.at(out, (slice(None),) * axis + (indices,), x)
     return out
@@ -125,7 +125,7 @@ pile_along.kernel("torch")("neo_array.backends.torch:pile_along")
 
 @pile_along.kernel("numpy")
 def _(x: Any, indices: Any, *, axis: int, size: int) -> Any:
-    out = np.zeros(x.shape[:axis] + (size,) + x.shape[axis + 1 :], x.dtype)
+    out = np.zeros((*x.shape[:axis], size, *x.shape[axis + 1 :]), x.dtype)
     place = list(np.ogrid[tuple(slice(n) for n in x.shape)])
     place[axis] = indices
     np.add.at(out, tuple(place), x)
@@ -145,8 +145,12 @@ def _(g: Array, indices: Array, *, axis: int) -> Array:
 def take_along_axis(x: Array, indices: Array, /, *, axis: int = -1) -> Array:
     """Read one element per index along an axis; the other axes of x and indices are equal."""
     at = _axis("take_along_axis", x, axis)
-    if indices.ndim != x.ndim or any(i != at and n != m for i, (n, m) in enumerate(zip(x.shape, indices.shape, strict=True))):
-        raise ShapeError(f"take_along_axis: shapes {x.shape} and {indices.shape} must be equal except along axis {axis}")
+    if indices.ndim != x.ndim or any(
+        i != at and n != m for i, (n, m) in enumerate(zip(x.shape, indices.shape, strict=True))
+    ):
+        raise ShapeError(
+            f"take_along_axis: shapes {x.shape} and {indices.shape} must be equal except along axis {axis}"
+        )
     _check_indices("take_along_axis", indices, x.shape[at])
     return bind(pick_along, x, indices, axis=at)
 
@@ -177,11 +181,15 @@ def _getitem_arrays(x: Array, items: tuple[Any, ...]) -> Array:
 
 def positions(x: Array, items: tuple[Any, ...]) -> Any:
     """Return the flat positions that an index selects, as NumPy computes them."""
-    lowered = tuple(np.asarray(i.numpy()) if isinstance(i, Array) else np.array(i) if isinstance(i, list) else i for i in items)
+    lowered = tuple(
+        np.asarray(i.numpy()) if isinstance(i, Array) else np.array(i) if isinstance(i, list) else i for i in items
+    )
     for item in lowered:
         if isinstance(item, np.ndarray) and item.size and item.dtype.kind not in "biu":
             raise DTypeError(f"index: arrays must be integer or boolean, got {item.dtype}; use .astype(na.int64)")
-    lowered = tuple(i.astype(np.int64) if isinstance(i, np.ndarray) and not i.size and i.dtype.kind == "f" else i for i in lowered)
+    lowered = tuple(
+        i.astype(np.int64) if isinstance(i, np.ndarray) and not i.size and i.dtype.kind == "f" else i for i in lowered
+    )
     try:
         return np.arange(x.size).reshape(x.shape)[lowered]
     except IndexError as error:
@@ -191,7 +199,8 @@ def positions(x: Array, items: tuple[Any, ...]) -> Any:
 def _as_int(item: SupportsIndex) -> int:
     if isinstance(item, bool | np.bool_) or not hasattr(item, "__index__"):
         raise DTypeError(
-            f"index: got {item!r} ({type(item).__name__}); use integers, slices, ..., None, or an Array of integers or booleans"
+            f"index: got {item!r} ({type(item).__name__}); use integers, slices, ..., None, "
+            "or an Array of integers or booleans"
         )
     return int(item)
 
@@ -199,7 +208,9 @@ def _as_int(item: SupportsIndex) -> int:
 def _check_basic(x: Array, basic: list[Any]) -> None:
     consuming = [i for i in basic if i is not None and i is not ...]
     if len(consuming) > x.ndim or sum(i is ... for i in basic) > 1:
-        raise IndexError(f"index: {len(consuming)} indices for shape {x.shape}, which has {x.ndim} axes; at most one ... is allowed")
+        raise IndexError(
+            f"index: {len(consuming)} indices for shape {x.shape}, which has {x.ndim} axes; at most one ... is allowed"
+        )
     axis = 0
     for item in basic:
         if item is ...:
@@ -218,13 +229,16 @@ def _axis(op: str, x: Array, axis: int) -> int:
 
 
 def _check_indices(op: str, indices: Array, size: int) -> None:
-    if not isinstance(indices, Array) or indices.dtype.kind not in "iu":
-        got = indices.dtype if isinstance(indices, Array) else type(indices).__name__
+    if type(indices) is not Array or indices.dtype.kind not in "iu":
+        got = indices.dtype if type(indices) is Array else type(indices).__name__
         raise DTypeError(f"{op}: indices must be an integer Array, got {got}; use na.asarray(..., dtype=na.int64)")
     if indices.device.place in ("", "cpu") and indices.size:
         low, high = indices.min().item(), indices.max().item()
         if not (-size <= low and high < size):  # type: ignore[operator]  # integers
             raise IndexError(f"{op}: indices from {low} to {high} are out of range for an axis of size {size}")
+
+for _op in (cut, paste, pick, pile, pick_along, pile_along):
+    _op.batch(missing=COMES_WITH_VMAP)
 
 
 # --- Samples ---

@@ -9,17 +9,17 @@ import numpy as np
 
 from neo_array._array import Array
 from neo_array._errors import ShapeError
-from neo_array._primitive import Sample, bind, primitive, sample
+from neo_array._primitive import COMES_WITH_VMAP, Sample, bind, primitive, sample
 from neo_array.ops.shaping import reshape
 
 
 @primitive(promote=("x1", "x2"), broadcasts=True)
 def matmul(x1: Array, x2: Array, /) -> Array:
-    """Multiply matrices: over the last two axes, broadcasting the axes before them; a vector counts as one row or column.
+    """Multiply matrices: over the last two axes, broadcasting the axes before them.
 
-    Shapes: (..., n, k) @ (..., k, m) -> (..., n, m).
+    A vector counts as one row on the left, as one column on the right. Shapes: (..., n, k) @ (..., k, m) -> (..., n, m).
     """
-    if isinstance(x1, Array) and isinstance(x2, Array):
+    if type(x1) is Array and type(x2) is Array:
         if len(x1._raw.shape) == 1:
             y = matmul(reshape(x1, (1, x1.shape[0])), x2)
             return reshape(y, (*y.shape[:-2], *y.shape[-1:]) if x2.ndim > 1 else ())
@@ -42,7 +42,7 @@ def _(t1: Array | None, t2: Array | None, x1: Array, x2: Array) -> Array:
 
 @matmul.explain
 def _(x1: Array, x2: Array, /) -> None:
-    if not isinstance(x1, Array) or not isinstance(x2, Array) or min(x1.ndim, x2.ndim) == 0:
+    if type(x1) is not Array or type(x2) is not Array or min(x1.ndim, x2.ndim) == 0:
         raise ShapeError("matmul: both sides need at least one axis, got a number; use * to scale")
     if x1.shape[-1] != x2.shape[-2]:
         raise ShapeError(f"matmul: inner sizes differ, got {x1.shape} @ {x2.shape}; transpose one side?")
@@ -50,6 +50,8 @@ def _(x1: Array, x2: Array, /) -> None:
         np.broadcast_shapes(x1.shape[:-2], x2.shape[:-2])
     except ValueError:
         raise ShapeError(f"matmul: leading axes do not broadcast, got {x1.shape} @ {x2.shape}") from None
+
+matmul.batch(missing=COMES_WITH_VMAP)
 
 
 @matmul.samples

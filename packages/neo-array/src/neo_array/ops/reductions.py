@@ -10,7 +10,7 @@ import numpy as np
 from neo_array import _dtypes
 from neo_array._array import Array, Axis
 from neo_array._errors import ShapeError
-from neo_array._primitive import Sample, bind, primitive, sample
+from neo_array._primitive import COMES_WITH_VMAP, Sample, bind, primitive, sample
 from neo_array._rules import Shape
 from neo_array.ops.casting import astype
 from neo_array.ops.comparison import equal
@@ -192,6 +192,9 @@ def any(x: Array, /, *, axis: Axis = None, keepdims: bool = False) -> Array:
     axes = normalize_axes("any", x, axis)
     return bind(reduce_any, x, axis=axes, keepdims=keepdims) if axes else x != 0
 
+for _op in (reduce_sum, reduce_max, reduce_min, reduce_argmax, reduce_all, reduce_any):
+    _op.batch(missing=COMES_WITH_VMAP)
+
 
 # --- Samples ---
 @reduce_sum.samples
@@ -209,5 +212,3 @@ def _(rng: np.random.Generator) -> Iterator[Sample]:
     yield sample(rng.normal(size=(3, 5)), axis=1, keepdims=False)
     yield sample(rng.normal(size=(3, 5)), axis=None, keepdims=False)
     yield sample(np.array([[1.0, 3.0, 3.0]]), axis=1, keepdims=True)
-
-

@@ -12,7 +12,7 @@ import numpy as np
 from neo_array._array import Array
 from neo_array._bind import undo_broadcast
 from neo_array._errors import ShapeError
-from neo_array._primitive import Sample, bind, primitive, sample
+from neo_array._primitive import COMES_WITH_VMAP, Sample, bind, primitive, sample
 from neo_array._rules import Shape
 
 
@@ -100,7 +100,7 @@ def matrix_transpose(x: Array, /) -> Array:
 
 matrix_transpose.kernel("numpy", "cupy")(lambda x: x.swapaxes(-1, -2))
 matrix_transpose.kernel("torch")(lambda x: x.transpose(-1, -2))
-matrix_transpose.vjp(x=lambda g: matrix_transpose(g))
+matrix_transpose.vjp(x=lambda g: g.mT)
 
 
 @matrix_transpose.explain
@@ -166,7 +166,9 @@ def concat(arrays: Sequence[Array], /, *, axis: int | None = 0) -> Array:
     if not 0 <= at < first.ndim:
         raise ShapeError(f"concat: axis {axis} is out of range for shape {first.shape}")
     for a in arrays:
-        if a.ndim != first.ndim or any(i != at and n != m for i, (n, m) in enumerate(zip(a.shape, first.shape, strict=True))):
+        if a.ndim != first.ndim or any(
+            i != at and n != m for i, (n, m) in enumerate(zip(a.shape, first.shape, strict=True))
+        ):
             raise ShapeError(f"concat: shapes {first.shape} and {a.shape} must agree except along axis {axis}")
     return bind(join, *arrays, axis=at)
 
@@ -176,6 +178,9 @@ def stack(arrays: Sequence[Array], /, *, axis: int = 0) -> Array:
     if len({a.shape for a in arrays}) > 1:
         raise ShapeError(f"stack: shapes must be equal, got {sorted({a.shape for a in arrays})}")
     return concat([expand_dims(a, axis=axis) for a in arrays], axis=axis)
+
+for _op in (view, transpose, matrix_transpose, expand, join):
+    _op.batch(missing=COMES_WITH_VMAP)
 
 
 # --- Samples ---

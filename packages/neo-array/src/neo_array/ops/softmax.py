@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from neo_array._array import Array, Axis
-from neo_array._primitive import Sample, bind, primitive, sample
+from neo_array._primitive import COMES_WITH_VMAP, Sample, bind, primitive, sample
 from neo_array.backends.numpy import quiet
 from neo_array.ops.exponential import exp
 from neo_array.ops.reductions import keep_axes, normalize_axes, sum
@@ -120,6 +120,9 @@ def _(t: Array, out: Array, *, axis: int) -> Array:
 def log_softmax(x: Array, /, *, axis: int = -1) -> Array:
     """Return x - logsumexp(x) along an axis, without overflow: exact for logits of 1e4."""
     return bind(log_normalized, x, axis=normalize_axes("log_softmax", x, axis)[0])
+
+for _op in (reduce_logsumexp, normalized_exp, log_normalized):
+    _op.batch(missing=COMES_WITH_VMAP)
 
 
 # --- Samples ---

@@ -149,8 +149,8 @@ def _(g: Array, x2: Array, *, weight: float) -> Array:
 def divide_by_root(x1: Array, x2: Array, /, *, root: float, offset: float) -> Array:
     """Return x1 / (root * sqrt(x2) + offset): what Adam and its kin step along.
 
-    The derivative of the root at 0, which is infinite, counts as 0. So it is exact for Adam's first step from a gradient
-    of 0, where x1 is 0 as well.
+    The derivative of the root at 0, which is infinite, counts as 0. So it is exact for Adam's first step from a
+    gradient of 0, where x1 is 0 as well.
     """
     return bind(divide_by_root, x1, x2, root=root, offset=offset)
 
