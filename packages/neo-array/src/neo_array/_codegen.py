@@ -14,12 +14,12 @@ that nothing is looped over, packed or looked up when it runs. What comes out fo
         except Exception:
             return careful(x1, x2)
         out = ...  # a new Array around raw
-        if stack is not EMPTY: ...  # for each level that watches an input: record_3(level, out, x1, x2)
+        if stack is not EMPTY: ...  # for each level that watches an input: record_3(level, watched, out, x1, x2)
         return out
 
-    def record_3(level, out, x1, x2):
+    def record_3(level, watched, out, x1, x2):
         u = out._id
-        level.watched.add(u)
+        watched.add(u)
         level.entries.append((pull_3, u, x1._id, x2._id, x2, x1))
 
     def pull_3(g, entry, grads):
@@ -95,7 +95,7 @@ def generate_bind(op: Primitive[..., Any], names: dict[str, Any]) -> Callable[..
         "                watched = level.watched",
         f"                mask = {' | '.join(f'({1 << i} if i_{a} in watched else 0)' for i, a in enumerate(arrays))}",
         "                if mask:",
-        f"                    records[mask](level, out, {', '.join([*arrays, *options])})",
+        f"                    records[mask](level, watched, out, {', '.join([*arrays, *options])})",
         "        else:",
         f"            show(stack, 0, op, {tuple_of_args}, {params}, out)",
         "    elif OPEN:",
@@ -111,7 +111,7 @@ def generate_record(op: Primitive[..., Any], mask: int, names: dict[str, Any]) -
     rules = [r for r in op.vjp_rules if wanted & set(r.inputs)]
     blocked = [a for a in op.arrays if a in wanted and isinstance(op.missing.get(a), NoDerivative)]
     inputs = [a for r in rules for a in r.inputs if a in wanted] + blocked
-    signature = ", ".join(["level", "out", *op.arrays, *op.options])
+    signature = ", ".join(["level", "watched", "out", *op.arrays, *op.options])
     if op.discrete or not inputs:
         return _compile("record", [f"def record({signature}):", "    return"], {}, op)
 
@@ -146,12 +146,12 @@ def generate_record(op: Primitive[..., Any], mask: int, names: dict[str, Any]) -
     if op.multi:
         lines += [
             "    u = tuple([o._id if is_differentiable(o) else 0 for o in out])",
-            "    level.watched.update(filter(None, u))",
+            "    watched.update(filter(None, u))",
         ]
     else:
         if op.may_be_discrete:
             lines += ["    if not is_differentiable(out):", "        return"]
-        lines += ["    u = out._id", "    level.watched.add(u)"]
+        lines += ["    u = out._id", "    watched.add(u)"]
     lines.append(f"    level.entries.append((pull, u, {', '.join(source)}))")
     rule_names = {f"rule_{number}": rule.function for number, rule in enumerate(rules)}
     return _compile("record", lines, names | rule_names, op)

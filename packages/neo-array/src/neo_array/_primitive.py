@@ -126,7 +126,7 @@ class Primitive(Generic[P, R_co]):
         elif self.variadic:
             _bind.record_variadic(self, level, wanted, args, params, out)
         else:
-            self.records[sum(1 << i for i in wanted)](level, out, *args, *params.values())
+            self.records[sum(1 << i for i in wanted)](level, watched, out, *args, *params.values())
 
     # --- Slots ---
     def kernel(self, *backends: BackendName) -> Callable[[F | str], F | str]:

@@ -52,7 +52,7 @@ def _(key: Any, *, purpose: int, count: int, data: int) -> Any:
 
 
 def split(key: Key, n: int = 2, /) -> Array:
-    """Derive n independent keys, as an array of shape (n, 2), to be unpacked: `k1, k2 = split(k)`.
+    """Derive n independent keys, as an array of shape (n, 2): unpack it, `k1, k2 = na.random.split(key)`.
 
     Do not use the key itself afterwards.
     """

@@ -17,7 +17,7 @@ from neo_array.ops.shaping import reshape
 def matmul(x1: Array, x2: Array, /) -> Array:
     """Multiply matrices: over the last two axes, broadcasting the axes before them.
 
-    A vector counts as one row on the left, as one column on the right. Shapes: (..., n, k) @ (..., k, m) -> (..., n, m).
+    A vector counts as a row on the left, as a column on the right. Shapes: (..., n, k) @ (..., k, m) -> (..., n, m).
     """
     if type(x1) is Array and type(x2) is Array:
         if len(x1._raw.shape) == 1:

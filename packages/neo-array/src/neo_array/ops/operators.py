@@ -30,11 +30,11 @@ def _no_setitem(self: Array, index: object, value: object) -> NoReturn:
 
 _OPERATORS: Final[dict[str, Callable[..., Any]]] = {
     "__add__": arithmetic.add.bind,
-    "__radd__": _swapped(arithmetic.add.bind),
+    "__radd__": arithmetic.add.bind,
     "__sub__": arithmetic.subtract.bind,
     "__rsub__": _swapped(arithmetic.subtract.bind),
     "__mul__": arithmetic.multiply.bind,
-    "__rmul__": _swapped(arithmetic.multiply.bind),
+    "__rmul__": arithmetic.multiply.bind,
     "__truediv__": arithmetic.divide.bind,
     "__rtruediv__": _swapped(arithmetic.divide.bind),
     "__pow__": arithmetic.power.bind,
