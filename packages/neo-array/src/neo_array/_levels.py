@@ -9,8 +9,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Container, Mapping
-from contextvars import ContextVar, Token
-from types import TracebackType
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from neo_array._errors import LevelError
@@ -102,6 +101,7 @@ class Stack:
 EMPTY: Final = Stack((), ())
 _stack: ContextVar[Stack] = ContextVar("neo_array_levels", default=EMPTY)
 current_stack = _stack.get
+set_stack = _stack.set
 
 # Process-wide: weak references to every open level, and those that were opened beside a level of another context.
 OPEN: Final[list[weakref.ref[Level]]] = []
@@ -110,49 +110,38 @@ RETAINED: Final[list[weakref.ref[Level]]] = []  # closed tapes whose entries a p
 _register_lock = threading.RLock()  # re-entered when a collection inside it drops another level
 
 
-class using:
-    """Make a stack the current one inside a `with` block."""
+def entered(level: Level) -> Stack:
+    """Register a level as open, and return the stack with it on top.
 
-    __slots__ = ("_stack", "_token")
-    _token: Token[Stack]
+    Make it current like this:
 
-    def __init__(self, stack: Stack) -> None:
-        self._stack = stack
-
-    def __enter__(self) -> Stack:
-        self._token = _stack.set(self._stack)
-        return self._stack
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        _stack.reset(self._token)
-
-
-class opened:
-    """Open a level on top of the current stack inside a `with` block, and close it whatever happens."""
-
-    __slots__ = ("_level", "_ref", "_token")
-    _token: Token[Stack]
-
-    def __init__(self, level: Level) -> None:
-        self._level = level
-
-    def __enter__(self) -> Stack:
         outer = current_stack()
-        level = self._level
-        self._ref = ref = weakref.ref(level, _forget)
-        with _register_lock:
-            ours = sum(known() in outer.chain for known in OPEN)
-            if len(OPEN) > ours:
-                CROWD.append(ref)
-            OPEN.append(ref)
-        stack = Stack((*outer.levels, level), (*outer.chain, level))
-        self._token = _stack.set(stack)
-        return stack
+        try:
+            set_stack(entered(level))
+            ...
+        finally:
+            set_stack(outer)
+            left(level)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        _stack.reset(self._token)
-        _forget(self._ref)
-        self._level.close()
+    A `with` block would not do: an interrupt can arrive as its `__exit__` begins, and the level would stay open.
+    `set_stack` is one call into C, and nothing can come between `finally` and it.
+    """
+    outer = current_stack()
+    ref = weakref.ref(level, _forget)
+    with _register_lock:
+        ours = sum(known() in outer.chain for known in OPEN)
+        if len(OPEN) > ours:
+            CROWD.append(ref)
+        OPEN.append(ref)
+    return Stack((*outer.levels, level), (*outer.chain, level))
+
+
+def left(level: Level) -> None:
+    """Close a level and take it off the register."""
+    level.close()
+    with _register_lock:
+        for register in (OPEN, CROWD):
+            register[:] = [ref for ref in register if ref() is not level]
 
 
 def retain(level: Level) -> None:

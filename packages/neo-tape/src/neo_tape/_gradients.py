@@ -15,7 +15,7 @@ from typing_extensions import ParamSpec, TypeVar
 
 from neo_array import Array, DTypeError, ShapeError, asarray
 from neo_array._bind import is_differentiable, weak
-from neo_array._levels import opened
+from neo_array._levels import current_stack, entered, left, set_stack
 from neo_tape._inputs import Inputs
 from neo_tape._products import _split_aux
 from neo_tape._tape import Tape
@@ -115,9 +115,14 @@ def value_and_grad(f: Any, argnums: Any = 0, *, argnames: Any = None, has_aux: b
         chosen, put_back = select(args, kwargs)
         inputs = Inputs(chosen, "value_and_grad")
         tape = Tape(inputs.watched)
-        with opened(tape):
+        outer = current_stack()
+        try:
+            set_stack(entered(tape))
             args, kwargs = put_back(inputs.tree())
             result = f(*args, **kwargs)
+        finally:
+            set_stack(outer)
+            left(tape)
         output, aux = _split_aux(result, "value_and_grad") if has_aux else (result, None)
         value = _checked_scalar(output)
         found = tape.walk([value], [Array(weak(1.0, value))], consume=True)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from neo_array import Array, PolicyError, asarray, tree
 from neo_array._array import next_id
 from neo_array._bind import is_differentiable
-from neo_array._levels import CROWD, OPEN, Args, Level, Params, Stack, check_strangers, current_stack, show, using
+from neo_array._levels import CROWD, OPEN, Args, Level, Params, Stack, check_strangers, current_stack, set_stack, show
 from neo_tape._policy_rule import Rule, policy_call
 from neo_tape._tangent import Tangent
 from neo_tape._tape import Tape
@@ -81,8 +81,11 @@ def call_policy(cls: Any, context: type[Any], args: tuple[Any, ...], kwargs: dic
         else level
         for i, level in enumerate(levels)
     )
-    with using(Stack(guarded, stack.chain)):
+    try:
+        set_stack(Stack(guarded, stack.chain))
         output = policy.forward(*tree.unflatten(in_tree, inputs), **options)
+    finally:
+        set_stack(stack)
     if OPEN and (not levels or CROWD):
         check_strangers(stack, policy_call, tuple(arrays))
     if not levels:

@@ -9,7 +9,7 @@ from typing_extensions import TypeVarTuple, Unpack
 
 from neo_array import Array, DTypeError, ShapeError, TreeError, asarray, tree, zeros_like
 from neo_array._bind import is_differentiable
-from neo_array._levels import opened
+from neo_array._levels import current_stack, entered, left, set_stack
 from neo_tape._inputs import Inputs
 from neo_tape._tangent import Tangent
 from neo_tape._tape import Tape
@@ -47,9 +47,14 @@ def vjp(f: Callable[..., Any], /, *primals: Any, has_aux: bool = False) -> Any: 
     """
     inputs = Inputs(primals, "vjp")
     tape = Tape(inputs.watched)
-    with opened(tape):
+    outer = current_stack()
+    try:
+        set_stack(entered(tape))
         result = f(*inputs.tree())
-        output, aux = _split_aux(result, "vjp") if has_aux else (result, None)
+    finally:
+        set_stack(outer)
+        left(tape)
+    output, aux = _split_aux(result, "vjp") if has_aux else (result, None)
     tape.keep()
     leaves, treedef = tree.flatten(output)
     outputs = [(i, x) for i, x in enumerate(leaves) if type(x) is Array and is_differentiable(x)]
@@ -96,11 +101,16 @@ def jvp(f: Callable[..., Any], primals: Any, tangents: Any, *, has_aux: bool = F
         for x, t in zip(inputs.leaves, given, strict=True)
         if type(x) is Array and is_differentiable(x)
     )
-    with opened(level):
+    outer = current_stack()
+    try:
+        set_stack(entered(level))
         result = f(*inputs.tree())
         output, aux = _split_aux(result, "jvp") if has_aux else (result, None)
         leaves, treedef = tree.flatten(output)
         found = [level.watched.get(x._id) if type(x) is Array else None for x in leaves]
+    finally:
+        set_stack(outer)
+        left(level)
     tangent = tree.unflatten(treedef, [_zero(x) if t is None else t for x, t in zip(leaves, found, strict=True)])
     return (output, tangent, aux) if has_aux else (output, tangent)
 

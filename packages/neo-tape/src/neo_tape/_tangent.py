@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from neo_array import Array, DTypeError, broadcast_to, zeros_like
 from neo_array._bind import is_differentiable, raise_no_derivative, residual
-from neo_array._levels import Args, Level, Params, Stack, using
+from neo_array._levels import Args, Level, Params, Stack, current_stack, set_stack
 
 if TYPE_CHECKING:
     from neo_array._levels import Op
@@ -49,11 +49,15 @@ class Tangent(Level):
         outputs = out if op.multi else (out,)
         if not any(map(is_differentiable, outputs)):
             return
-        with using(stack.below(index)):
+        outer = current_stack()
+        try:
+            set_stack(stack.below(index))
             pushed = push(op, tangents, args, params, out)
             for output, tangent in zip(outputs, pushed if op.multi else (pushed,), strict=True):
                 if tangent is not None and is_differentiable(output):
                     self.put(output, broadcast_to(tangent, output.shape))
+        finally:
+            set_stack(outer)
 
     def rescue(self, array: Array) -> None:
         for key, tangent in self.watched.items():

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from neo_array import Array
-from neo_array._levels import Args, Params, Recorder, Stack, opened
+from neo_array._levels import Args, Params, Recorder, Stack, current_stack, entered, left, set_stack
 from neo_tape._tape import Tape
 
 if TYPE_CHECKING:
@@ -40,8 +40,13 @@ def transpose(
 ) -> list[Array]:
     """Return f's transpose applied to cotangents of its results; `zeros` look like its arguments."""
     tape = LinearTape(zeros)
-    with opened(tape):
+    outer = current_stack()
+    try:
+        set_stack(entered(tape))
         results = f(zeros)
+    finally:
+        set_stack(outer)
+        left(tape)
     if any(r is not None and (r != 0).raw.any() for r in results):
         raise NotLinearError("it is not zero at zero")
     pairs = [(r, c) for r, c in zip(results, cotangents, strict=True) if r is not None and c is not None]

@@ -17,6 +17,10 @@ from neo_array.ops.arithmetic import subtract as subtract
 from neo_array.ops.arithmetic import where as where
 from neo_array.ops.casting import astype as astype
 from neo_array.ops.casting import to_device as to_device
+from neo_array.ops.comparison import bitwise_and as bitwise_and
+from neo_array.ops.comparison import bitwise_invert as bitwise_invert
+from neo_array.ops.comparison import bitwise_or as bitwise_or
+from neo_array.ops.comparison import bitwise_xor as bitwise_xor
 from neo_array.ops.comparison import equal as equal
 from neo_array.ops.comparison import greater as greater
 from neo_array.ops.comparison import greater_equal as greater_equal

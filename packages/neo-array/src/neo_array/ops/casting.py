@@ -54,6 +54,7 @@ def _(x: Any, *, device: Device, source: Device) -> Any:
 def _(g: Array, *, source: Device) -> Array:
     return to_device(g, device=source)
 
+
 for _op in (cast, to_device):
     _op.batch(missing=COMES_WITH_VMAP)
 

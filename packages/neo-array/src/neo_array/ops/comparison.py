@@ -1,4 +1,4 @@
-"""Comparisons and logic: boolean results, hence no derivatives."""
+"""Comparisons, logic and bits: boolean or integer results, hence no derivatives."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from neo_array._array import Array, ArrayLike
+from neo_array._errors import DTypeError
 from neo_array._primitive import Sample, bind, primitive, sample
 
 _WHY = "its result is boolean"
@@ -98,6 +99,56 @@ logical_not.kernel("numpy")(np.logical_not)
 logical_not.kernel("torch")("torch:logical_not")
 
 
+# --- Bits; on booleans, the same as logic ---
+_BITS = "its result is boolean or integer"
+
+
+@primitive(kind="elementwise", discrete=_BITS)
+def bitwise_and(x1: ArrayLike, x2: ArrayLike, /) -> Array:
+    """Keep the bits that both have."""
+    return bind(bitwise_and, x1, x2)
+
+
+bitwise_and.kernel("numpy", "torch", "cupy")(operator.and_)
+
+
+@primitive(kind="elementwise", discrete=_BITS)
+def bitwise_or(x1: ArrayLike, x2: ArrayLike, /) -> Array:
+    """Keep the bits that one or both have."""
+    return bind(bitwise_or, x1, x2)
+
+
+bitwise_or.kernel("numpy", "torch", "cupy")(operator.or_)
+
+
+@primitive(kind="elementwise", discrete=_BITS)
+def bitwise_xor(x1: ArrayLike, x2: ArrayLike, /) -> Array:
+    """Keep the bits that exactly one has."""
+    return bind(bitwise_xor, x1, x2)
+
+
+bitwise_xor.kernel("numpy", "torch", "cupy")(operator.xor)
+
+
+@primitive(kind="elementwise", discrete=_BITS)
+def bitwise_invert(x: Array, /) -> Array:
+    """Flip every bit."""
+    return bind(bitwise_invert, x)
+
+
+bitwise_invert.kernel("numpy", "torch", "cupy")(operator.invert)
+
+
+def _need_integers(*arrays: Array) -> None:
+    for x in arrays:
+        if type(x) is Array and x.dtype.kind not in "biu":
+            raise DTypeError(f"bitwise op: needs integers or booleans, got dtype {x.dtype}; compare first, as in x > 0")
+
+
+for _each in (bitwise_and, bitwise_or, bitwise_xor, bitwise_invert):
+    _each.explain(_need_integers)
+
+
 # --- Special values ---
 @primitive(kind="elementwise", discrete=_WHY)
 def isnan(x: Array, /) -> Array:
@@ -146,6 +197,19 @@ def _(rng: np.random.Generator) -> Iterator[Sample]:
 @logical_or.samples
 def _(rng: np.random.Generator) -> Iterator[Sample]:
     yield sample(rng.normal(size=(3, 5)) > 0, rng.normal(size=(5,)) > 0)
+
+
+@bitwise_and.samples
+@bitwise_or.samples
+@bitwise_xor.samples
+def _(rng: np.random.Generator) -> Iterator[Sample]:
+    yield sample(rng.normal(size=(3, 5)) > 0, rng.normal(size=(5,)) > 0)
+    yield sample(rng.integers(0, 99, size=(3, 5)), rng.integers(0, 99, size=(5,)))
+
+
+@bitwise_invert.samples
+def _(rng: np.random.Generator) -> Iterator[Sample]:
+    yield sample(rng.integers(0, 99, size=(3, 5)))
 
 
 @logical_not.samples

@@ -26,6 +26,7 @@ def fill(*, shape: tuple[int, ...], value: Scalar, dtype: DType, device: Device)
 def _(*, shape: tuple[int, ...], value: Scalar, dtype: DType, device: Device) -> Any:
     return backends.named(device.backend).full(shape, value, dtype, device)
 
+
 fill.batch(missing=COMES_WITH_VMAP)
 
 

@@ -237,6 +237,7 @@ def _check_indices(op: str, indices: Array, size: int) -> None:
         if not (-size <= low and high < size):  # type: ignore[operator]  # integers
             raise IndexError(f"{op}: indices from {low} to {high} are out of range for an axis of size {size}")
 
+
 for _each in (cut, paste, pick, pile, pick_along, pile_along):
     _each.batch(missing=COMES_WITH_VMAP)
 

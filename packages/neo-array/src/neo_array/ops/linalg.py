@@ -51,6 +51,7 @@ def _(x1: Array, x2: Array, /) -> None:
     except ValueError:
         raise ShapeError(f"matmul: leading axes do not broadcast, got {x1.shape} @ {x2.shape}") from None
 
+
 matmul.batch(missing=COMES_WITH_VMAP)
 
 

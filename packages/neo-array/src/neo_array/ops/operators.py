@@ -10,51 +10,64 @@ from typing import Any, Final, NoReturn
 
 from neo_array import _bind
 from neo_array._array import Array
-from neo_array.ops import arithmetic, comparison, linalg
+from neo_array._primitive import REGISTRY
 
 _SCALARS: Final = (bool, int, float, complex)
+_DIRECT: Final = {
+    "__add__": "add",
+    "__radd__": "add",
+    "__sub__": "subtract",
+    "__mul__": "multiply",
+    "__rmul__": "multiply",
+    "__truediv__": "divide",
+    "__pow__": "power",
+    "__neg__": "negative",
+    "__abs__": "abs",
+    "__invert__": "bitwise_invert",
+    "__and__": "bitwise_and",
+    "__rand__": "bitwise_and",
+    "__or__": "bitwise_or",
+    "__ror__": "bitwise_or",
+    "__xor__": "bitwise_xor",
+    "__rxor__": "bitwise_xor",
+    "__lt__": "less",
+    "__le__": "less_equal",
+    "__gt__": "greater",
+    "__ge__": "greater_equal",
+}
+_SWAPPED: Final = {"__rsub__": "subtract", "__rtruediv__": "divide", "__rpow__": "power"}
+_EQUALITY: Final = {"__eq__": "equal", "__ne__": "not_equal"}
 
 
 def _swapped(bind: Callable[[Any, Any], Array]) -> Callable[[Array, Any], Array]:
     return lambda self, other: bind(other, self)
 
 
-def _comparison(bind: Callable[[Any, Any], Array]) -> Callable[[Array, Any], Any]:
+def _equality(bind: Callable[[Any, Any], Array]) -> Callable[[Array, Any], Any]:
     """Let Python fall back to identity for things that no array compares with: `x == None` is False."""
     return lambda self, other: bind(self, other) if type(other) in (Array, *_SCALARS) else NotImplemented
+
+
+def _positive(self: Array) -> Array:
+    return self
 
 
 def _no_setitem(self: Array, index: object, value: object) -> NoReturn:
     raise TypeError("Array: is immutable, got x[i] = v; write x = x.at[i].set(v)")
 
 
-_OPERATORS: Final[dict[str, Callable[..., Any]]] = {
-    "__add__": arithmetic.add.bind,
-    "__radd__": arithmetic.add.bind,
-    "__sub__": arithmetic.subtract.bind,
-    "__rsub__": _swapped(arithmetic.subtract.bind),
-    "__mul__": arithmetic.multiply.bind,
-    "__rmul__": arithmetic.multiply.bind,
-    "__truediv__": arithmetic.divide.bind,
-    "__rtruediv__": _swapped(arithmetic.divide.bind),
-    "__pow__": arithmetic.power.bind,
-    "__rpow__": _swapped(arithmetic.power.bind),
-    "__neg__": arithmetic.negative.bind,
-    "__pos__": arithmetic.positive,
-    "__abs__": arithmetic.abs.bind,
-    "__matmul__": linalg.matmul.__wrapped__,
-    "__invert__": comparison.logical_not.bind,
-    "__and__": comparison.logical_and.bind,
-    "__or__": comparison.logical_or.bind,
-    "__lt__": comparison.less.bind,
-    "__le__": comparison.less_equal.bind,
-    "__gt__": comparison.greater.bind,
-    "__ge__": comparison.greater_equal.bind,
-    "__eq__": _comparison(comparison.equal.bind),
-    "__ne__": _comparison(comparison.not_equal.bind),
-    "__setitem__": _no_setitem,
-}
+def _install() -> None:
+    functions: dict[str, Callable[..., Any]] = {
+        **{method: REGISTRY[name].bind for method, name in _DIRECT.items()},
+        **{method: _swapped(REGISTRY[name].bind) for method, name in _SWAPPED.items()},
+        **{method: _equality(REGISTRY[name].bind) for method, name in _EQUALITY.items()},
+        "__matmul__": REGISTRY["matmul"].__wrapped__,
+        "__pos__": _positive,
+        "__setitem__": _no_setitem,
+    }
+    for method, function in functions.items():
+        setattr(Array, method, function)
+    _bind.install(REGISTRY["add"].bind)
 
-for _name, _function in _OPERATORS.items():
-    setattr(Array, _name, _function)
-_bind.install(arithmetic.add.bind)
+
+_install()

@@ -192,6 +192,7 @@ def any(x: Array, /, *, axis: Axis = None, keepdims: bool = False) -> Array:
     axes = normalize_axes("any", x, axis)
     return bind(reduce_any, x, axis=axes, keepdims=keepdims) if axes else x != 0
 
+
 for _op in (reduce_sum, reduce_max, reduce_min, reduce_argmax, reduce_all, reduce_any):
     _op.batch(missing=COMES_WITH_VMAP)
 

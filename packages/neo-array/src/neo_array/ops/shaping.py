@@ -179,6 +179,7 @@ def stack(arrays: Sequence[Array], /, *, axis: int = 0) -> Array:
         raise ShapeError(f"stack: shapes must be equal, got {sorted({a.shape for a in arrays})}")
     return concat([expand_dims(a, axis=axis) for a in arrays], axis=axis)
 
+
 for _op in (view, transpose, matrix_transpose, expand, join):
     _op.batch(missing=COMES_WITH_VMAP)
 

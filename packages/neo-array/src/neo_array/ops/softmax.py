@@ -121,6 +121,7 @@ def log_softmax(x: Array, /, *, axis: int = -1) -> Array:
     """Return x - logsumexp(x) along an axis, without overflow: exact for logits of 1e4."""
     return bind(log_normalized, x, axis=normalize_axes("log_softmax", x, axis)[0])
 
+
 for _op in (reduce_logsumexp, normalized_exp, log_normalized):
     _op.batch(missing=COMES_WITH_VMAP)
 
