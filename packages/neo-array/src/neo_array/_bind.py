@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -57,9 +57,20 @@ def careful(op: Op, args: Sequence[Any], params: Params) -> Any:
         return batched.bind(op, tuple(arrays), params)
     _check_devices(op, arrays)
     arrays = _promote(op, arrays)
-    like = next(a for a in arrays if type(a) is Array)
-    raws = [a._raw if type(a) is Array else a if a is None else weak(a, like) for a in arrays]
+    like: Array = next(
+        a for a, name in _named(op, arrays) if type(a) is Array and (name in op.promoted or not op.promoted)
+    )
+    raws = [a._raw if type(a) is Array else a if a is None else _constant(op, a, like) for a in arrays]
     return _finish(op, tuple(arrays), params, _run(op, kernel_for(op, like._raw), raws, arrays, params))
+
+
+def _constant(op: Op, value: Scalar, like: Array) -> Any:
+    try:
+        return weak(value, like)
+    except (OverflowError, RuntimeError):
+        raise DTypeError(
+            f"{op.__name__}: the number {value} does not fit dtype {like.dtype}; cast the array with .astype(...) first"
+        ) from None
 
 
 def bind_general(op: Op, *args: Any, **params: Any) -> Any:
@@ -80,10 +91,15 @@ def _finish(op: Op, args: Args, params: Params, raw: Any) -> Any:
     return out
 
 
+def _named(op: Op, args: Sequence[Any]) -> Iterator[tuple[Any, str]]:
+    """Go over the arguments with the names of their parameters."""
+    return zip(args, op.arrays * len(args) if op.variadic else op.arrays, strict=True)
+
+
 def _as_arguments(op: Op, args: Sequence[Any]) -> list[Any]:
+    """Return Arrays, None, and Python numbers where a number may stay one; refuse anything else."""
     out: list[Any] = []
-    for i, a in enumerate(args):
-        name = op.arrays[0] if op.variadic else op.arrays[i]
+    for a, name in _named(op, args):
         if isinstance(a, np.generic):
             a = a.item()
         if type(a) is Array:
@@ -97,16 +113,23 @@ def _as_arguments(op: Op, args: Sequence[Any]) -> list[Any]:
                 f"{op.__name__}: argument {name} must be an Array or a Python number, got {type(a).__name__}; {advice}"
             )
         out.append(a)
-    if not any(type(a) is Array for a in out):
-        from neo_array import ops
+    return _lift_numbers(op, out)
 
-        out = [a if a is None else ops.asarray(a) for a in out]
-    elif op.promoted == () or op.variadic:
-        first = next(a for a in out if type(a) is Array)
-        from neo_array import ops
 
-        out = [ops.asarray(a, device=first.device) if type(a) in _SCALARS else a for a in out]
-    return out
+def _lift_numbers(op: Op, args: list[Any]) -> list[Any]:
+    """Make Arrays of the numbers that have no promoted Array beside them to take their dtype from."""
+    from neo_array import ops
+
+    device = next((a.device for a in args if type(a) is Array), None)
+    scalars = [a for a, name in _named(op, args) if type(a) in _SCALARS and name in op.promoted]
+    weak_ones = any(type(a) is Array for a, name in _named(op, args) if name in op.promoted)
+    dtype = _dtypes.result_type(*scalars) if scalars else None
+    return [
+        a
+        if type(a) not in _SCALARS or (weak_ones and name in op.promoted)
+        else ops.asarray(a, dtype=dtype if name in op.promoted else None, device=device)
+        for a, name in _named(op, args)
+    ]
 
 
 def _check_devices(op: Op, arrays: Sequence[Any]) -> None:
@@ -122,8 +145,9 @@ def _check_devices(op: Op, arrays: Sequence[Any]) -> None:
 def _promote(op: Op, arrays: list[Any]) -> list[Any]:
     from neo_array import ops
 
-    names = op.arrays * len(arrays) if op.variadic else op.arrays
-    chosen = [i for i, a in enumerate(arrays) if a is not None and (names[i] in op.promoted or op.floating)]
+    chosen = [
+        i for i, (a, name) in enumerate(_named(op, arrays)) if a is not None and (name in op.promoted or op.floating)
+    ]
     if not chosen:
         return arrays
     dtype = _dtypes.result_type(*(arrays[i].dtype if type(arrays[i]) is Array else arrays[i] for i in chosen))

@@ -12,6 +12,8 @@ that nothing is looped over, packed or looked up when it runs. What comes out fo
             kind = type(r_x1)
             raw = kernels[kind](r_x1, r_x2)
         except Exception:
+            kind = None
+        if kind is None:
             return careful(x1, x2)
         out = ...  # a new Array around raw
         if stack is not EMPTY: ...  # for each level that watches an input: record_3(level, watched, out, x1, x2)
@@ -69,6 +71,8 @@ def generate_bind(op: Primitive[..., Any], names: dict[str, Any]) -> Callable[..
         f"        kind = type({first})",
         f"        raw = kernels[kind]({', '.join('r_' + a for a in arrays)}{keywords})",
         "    except Exception:",
+        "        kind = None",
+        "    if kind is None:  # outside the handler: its error shall not carry the first one along",
         f"        return careful({everything})",
     ]
     if op.multi:

@@ -21,9 +21,11 @@ def matmul(x1: Array, x2: Array, /) -> Array:
     """
     if type(x1) is Array and type(x2) is Array:
         if len(x1._raw.shape) == 1:
+            _check_inner(x1, x2)
             y = matmul(reshape(x1, (1, x1.shape[0])), x2)
             return reshape(y, (*y.shape[:-2], *y.shape[-1:]) if x2.ndim > 1 else ())
         if len(x2._raw.shape) == 1:
+            _check_inner(x1, x2)
             y = matmul(x1, reshape(x2, (x2.shape[0], 1)))
             return reshape(y, y.shape[:-1])
     return bind(matmul, x1, x2)
@@ -40,12 +42,16 @@ def _(t1: Array | None, t2: Array | None, x1: Array, x2: Array) -> Array:
     return t1 @ x2 + x1 @ t2
 
 
-@matmul.explain
-def _(x1: Array, x2: Array, /) -> None:
+def _check_inner(x1: Array, x2: Array) -> None:
     if type(x1) is not Array or type(x2) is not Array or min(x1.ndim, x2.ndim) == 0:
         raise ShapeError("matmul: both sides need at least one axis, got a number; use * to scale")
-    if x1.shape[-1] != x2.shape[-2]:
+    if x1.shape[-1] != x2.shape[-min(x2.ndim, 2)]:
         raise ShapeError(f"matmul: inner sizes differ, got {x1.shape} @ {x2.shape}; transpose one side?")
+
+
+@matmul.explain
+def _(x1: Array, x2: Array, /) -> None:
+    _check_inner(x1, x2)
     try:
         np.broadcast_shapes(x1.shape[:-2], x2.shape[:-2])
     except ValueError:
