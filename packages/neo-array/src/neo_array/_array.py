@@ -101,6 +101,10 @@ class Array:
         """Return the only element as a Python number."""
         if self.size != 1:
             raise ShapeError(f"item: needs exactly one element, got shape {self.shape}; index or reduce first")
+        for ref in tuple(OPEN):
+            level = ref()
+            if level is not None and level.knows(self):
+                level.read(self)
         value: bool | int | float | complex = self._raw.item()
         return value
 
@@ -132,9 +136,10 @@ class Array:
 
     def _export(self, how: str) -> Any:
         """Return the raw array to the outside, unless an open transform would lose track of it."""
-        for ref in OPEN:
+        for ref in tuple(OPEN):
             level = ref()
             if level is not None and level.knows(self):
+                level.read(self)
                 raise LevelError(
                     f"{how}: this array is being differentiated, and its derivative would be lost; "
                     "write stop_gradient(x) first, or return the array from the function and read it there"

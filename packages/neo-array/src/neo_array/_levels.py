@@ -38,6 +38,9 @@ class Level:
         """Tell whether this level follows the array."""
         return array._id in self.watched
 
+    def read(self, array: Array) -> None:
+        """Take note that a known array's value is read as a Python number."""
+
     def rescue(self, array: Array) -> None:
         """Keep the value of an array that is about to be donated, if this level needs it later."""
         raise NotImplementedError

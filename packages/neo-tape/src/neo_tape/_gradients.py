@@ -108,6 +108,8 @@ def value_and_grad(f: Any, argnums: Any = 0, *, argnames: Any = None, has_aux: b
         >>> value.item(), gradient.numpy().tolist()
         (5.0, [2.0, 4.0])
     """
+    if argnames is not None and argnums != 0:
+        raise DTypeError(f"value_and_grad: give argnums or argnames, not both, got {argnums!r} and {argnames!r}")
     select = _by_name(f, argnames) if argnames is not None else _by_number(argnums)
 
     @functools.wraps(f)
@@ -222,8 +224,8 @@ def _checked_scalar(output: Any) -> Array:
 
 
 def _by_number(argnums: Any) -> Any:
-    single = isinstance(argnums, int) and not isinstance(argnums, bool)
-    if not single and not (isinstance(argnums, tuple | list) and all(isinstance(n, int) for n in argnums)):
+    single = type(argnums) is int
+    if not single and not (isinstance(argnums, tuple | list) and all(type(n) is int for n in argnums)):
         raise DTypeError(f"value_and_grad: argnums must be an int or a tuple or list of ints, got {argnums!r}")
 
     def select(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
@@ -253,9 +255,11 @@ def _by_name(f: Any, argnames: str | tuple[str, ...]) -> Any:
     names = (argnames,) if isinstance(argnames, str) else tuple(argnames)
 
     def select(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
-        bound = inspect.signature(f).bind(*args, **kwargs)
+        signature = inspect.signature(f)
+        bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
-        homes = [bound.arguments if n in bound.arguments else bound.arguments.get("kwargs", {}) for n in names]
+        extra = next((p.name for p in signature.parameters.values() if p.kind is p.VAR_KEYWORD), "")
+        homes = [bound.arguments if n in bound.arguments else bound.arguments.get(extra, {}) for n in names]
         for name, home in zip(names, homes, strict=True):
             if name not in home:
                 raise DTypeError(f"value_and_grad: argnames={argnames!r}, but f has arguments {list(bound.arguments)}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from neo_array import Array, DTypeError, alias, asarray, tree, zeros_like
 from neo_array._bind import is_differentiable
 from neo_array.backends import is_raw
@@ -26,16 +28,14 @@ class Inputs:
         for leaf in self.leaves:
             if type(leaf) is not Array and is_raw(leaf):
                 path = next(p for p, x in tree.leaves_with_paths(values) if x is leaf)
-                raise DTypeError(
-                    f"{who}: the differentiated argument holds a {type(leaf).__module__}.{type(leaf).__name__} at "
-                    f"{path or 'its root'!r}; wrap it in na.asarray(...)"
-                )
+                kind = f"{type(leaf).__module__}.{type(leaf).__name__}"
+                raise DTypeError(f"{who}: the differentiated leaf {path!r} is a {kind}; wrap it in na.asarray(...)")
 
     @staticmethod
     def _open(leaf: Any) -> Any:
         if type(leaf) is Array:
             return alias(leaf) if is_differentiable(leaf) else leaf
-        return asarray(leaf) if isinstance(leaf, float | complex) else leaf
+        return asarray(leaf) if isinstance(leaf, float | complex | np.inexact) else leaf
 
     def tree(self) -> Any:
         """Return the opened values in their structure."""
@@ -50,4 +50,4 @@ class Inputs:
         if type(leaf) is Array:
             gradient = found.get(leaf._id)
             return zeros_like(leaf) if gradient is None else gradient
-        return type(leaf)(0) if isinstance(leaf, int) else leaf
+        return type(leaf)(0) if isinstance(leaf, int | np.integer | np.bool_) else leaf

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from neo_array import Array, PolicyError, asarray, tree
@@ -31,10 +32,11 @@ class Guard(Level):
     below level k still record.
     """
 
-    __slots__ = ("_inputs", "_policy", "_start", "level", "record", "watched")
+    __slots__ = ("_inputs", "_policy", "_start", "followed", "level", "record", "watched")
 
     def __init__(self, level: Level, inputs: frozenset[int], start: int, policy: str, *, record: bool) -> None:
         self.level = level
+        self.followed: Level = level.followed if isinstance(level, Guard) else level
         self.record = record
         self.watched = level.watched
         self._inputs = inputs
@@ -44,17 +46,28 @@ class Guard(Level):
     def knows(self, array: Array) -> bool:
         return self.record and self.level.knows(array)
 
+    def loses(self, array: Array) -> bool:
+        """Tell whether the gradient of an array that forward uses would be lost: it is watched, but no argument."""
+        if array._id >= self._start or array._id in self._inputs:
+            return False
+        outer = self.level
+        return outer.loses(array) if isinstance(outer, Guard) and not outer.record else self.followed.knows(array)
+
+    def check(self, values: Iterable[Any], how: str) -> None:
+        """Refuse values whose gradient would be lost."""
+        for value in values:
+            if type(value) is Array and self.loses(value):
+                raise PolicyError(
+                    f"{self._policy}.forward: {how} an array of shape {value.shape} that is being differentiated but "
+                    "is not an argument, so its gradient would be lost; pass it as a positional argument, or take "
+                    "stop_gradient of it"
+                )
+
     def see(self, stack: Stack, index: int, op: Op, args: Args, params: Params, out: Any) -> None:
         if not op.discrete:
-            for a in args:
-                if type(a) is Array and a._id < self._start and a._id not in self._inputs and self.level.knows(a):
-                    raise PolicyError(
-                        f"{self._policy}.forward: uses, in {op.__name__}, an array of shape {a.shape} that is being "
-                        "differentiated but is not an argument, so its gradient would be lost; "
-                        "pass it as a positional argument, or take stop_gradient of it"
-                    )
+            self.check(args, f"uses, in {op.__name__},")
         if self.record:
-            levels = tuple(each.level if type(each) is Guard else each for each in stack.levels)
+            levels = tuple(each.level if isinstance(each, Guard) else each for each in stack.levels)
             self.level.see(Stack(levels, stack.chain), index, op, args, params, out)
 
 
@@ -88,12 +101,18 @@ def call_policy(cls: Any, context: type[Any], args: tuple[Any, ...], kwargs: dic
         set_stack(stack)
     if OPEN and (not levels or CROWD):
         check_strangers(stack, policy_call, tuple(arrays))
-    if not levels:
-        return output
-    return _show(cls, policy, stack, inputs, in_tree, output)
+    return _show(cls, policy, stack, guarded, inputs, in_tree, output)
 
 
-def _show(cls: Any, policy: Any, stack: Stack, inputs: list[Any], in_tree: Any, output: Any) -> Any:
+def _show(
+    cls: Any,
+    policy: Any,
+    stack: Stack,
+    guarded: tuple[Level, ...],
+    inputs: list[Any],
+    in_tree: Any,
+    output: Any,
+) -> Any:
     """Give the outputs ids of their own, and show `policy_call` to the levels."""
     leaves, out_tree = tree.flatten(output)
     outputs = [asarray(x) if isinstance(x, float | complex) else x for x in leaves]
@@ -102,6 +121,10 @@ def _show(cls: Any, policy: Any, stack: Stack, inputs: list[Any], in_tree: Any, 
             raise PolicyError(f"{cls.__name__}.forward: must return Arrays, or pytrees of them, got {type(x).__name__}")
     saved, saved_tree = tree.flatten(getattr(policy.ctx, "_saved", ()))
     rule = Rule(cls, policy, inputs, in_tree, outputs, out_tree, saved, saved_tree)
+    for guard in guarded:
+        if isinstance(guard, Guard):
+            guard.check(outputs, "returns")
+            guard.check(saved, "saves")
     fresh = tuple(Array(x._raw) for x in outputs)
     arguments = (*rule.input_arrays(inputs), *outputs, *rule.kept_arrays(saved))
     show(stack, 0, policy_call, arguments, {"rule": rule}, fresh)

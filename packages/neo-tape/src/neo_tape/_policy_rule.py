@@ -55,6 +55,7 @@ class Rule:
         self.cls = cls
         self.name: str = cls.__name__
         self.context: Any = type(policy.ctx)
+        self.saves = hasattr(policy.ctx, "_saved")
         self.attributes = {k: v for k, v in vars(policy).items() if k not in ("ctx", "needs_grad")}
         for key, value in self.attributes.items():
             if any(type(x) is Array for x in tree.leaves(value)):
@@ -90,7 +91,8 @@ class Rule:
         policy.ctx = self.context()
         places = {"output": outputs, "array": kept}
         leaves = [v if kind == "value" else places[kind][v] for kind, v in self.slots]
-        policy.ctx._saved = tree.unflatten(self.saved_tree, leaves)
+        if self.saves:
+            policy.ctx._saved = tree.unflatten(self.saved_tree, leaves)
         flags = tree.unflatten(self.in_tree, wanted)
         policy.needs_grad = tuple(any(tree.leaves(argument)) for argument in flags)
         return policy

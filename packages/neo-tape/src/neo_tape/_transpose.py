@@ -31,6 +31,9 @@ class LinearTape(Tape):
             if self._keeps_watched(entry):
                 raise NotLinearError(f"the derivative of {op.__name__} depends on it")
 
+    def read(self, array: Array) -> None:
+        raise NotLinearError("it reads its value")
+
     def _keeps_watched(self, kept: tuple[Any, ...]) -> bool:
         return any((type(x) is Array and self.knows(x)) or (type(x) is tuple and self._keeps_watched(x)) for x in kept)
 

@@ -166,7 +166,8 @@ def _(x1: Any, x2: Any, *, root: float, offset: float) -> Any:
 
 @divide_by_root.kernel("torch")
 def _(x1: Any, x2: Any, *, root: float, offset: float) -> Any:
-    return x1 / x2.sqrt().mul_(root).add_(offset)
+    # two passes after the root instead of three: (1 / root) * x1 / (sqrt(x2) + offset / root)
+    return x2.new_zeros(()).addcdiv(x1, x2.sqrt().add_(offset / root), value=1.0 / root)
 
 
 def _root(x2: Array) -> tuple[Array, Array]:
