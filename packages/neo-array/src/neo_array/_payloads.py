@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, NoReturn
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from neo_array import backends
 from neo_array._errors import DonatedError, LevelError
@@ -30,6 +31,11 @@ class Batched:
         """The shape of one example."""
         shape = self.inner.shape
         return shape[: self.axis] + shape[self.axis + 1 :]
+
+    @property
+    def dtype(self) -> Any:
+        """The raw arrays' own dtype."""
+        return self.example().dtype
 
     def example(self) -> Any:
         """Return a raw array with this payload's dtype and device."""
@@ -59,13 +65,18 @@ class BatchLevel:
         raise NotImplementedError
 
 
+_OURS: Final = ("neo_array", "neo_optim")
+
+
 class Donated:
-    """Stands in an Array whose buffer was given away; `by` names the call that took it."""
+    """Stands in an Array whose buffer was given away; `by` names the user's call that took it."""
 
     __slots__ = ("by",)
 
     def __init__(self, what: str) -> None:
-        frame = sys._getframe(2)
+        frame = sys._getframe(1)
+        while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:
+            frame = frame.f_back
         self.by = f"{what} at {frame.f_code.co_filename}:{frame.f_lineno}"
 
     def require(self) -> NoReturn:
@@ -90,18 +101,25 @@ def donate(op: Primitive[..., Any], to: Donated, x: Array, /, *args: Any, **para
     op runs out of place. Either way `x` is dead afterwards, except in the entries of a tape: those keep their values.
     """
     raw = x._raw
-    for ref in (*OPEN, *RETAINED):
-        level: Level | None = ref()
-        if level is not None:
-            level.rescue(x)
+    array = type(x)
+    others = [a._raw if type(a) is array else a for a in args]
     kernel = None
+    if OPEN or RETAINED:
+        for ref in (*OPEN, *RETAINED):
+            level: Level | None = ref()
+            if level is not None:
+                level.rescue(x)
     if not OPEN and not current_stack().levels and not hasattr(x, "_exported"):
         backend = backends.of(raw)
-        if backend.sole_owner(raw, 2):
+        if backend.sole_owner(raw, 2) and all(map(_fits, others, repeat(raw))):
             kernel = op.inplace_kernel(backend)
-    if kernel is None:
-        out = op.bind(x, *args, **params)
-    else:
-        out = type(x)(kernel(raw, *[a._raw if type(a) is type(x) else a for a in args], **params))
+    out = op.bind(x, *args, **params) if kernel is None else array(kernel(raw, *others, **params))
     x._raw = to
     return out
+
+
+def _fits(other: Any, raw: Any) -> bool:
+    """Tell whether an op on both gives a result like `raw`: a number, or the same shape, dtype and device."""
+    if type(other) is not type(raw):
+        return isinstance(other, int | float)
+    return bool(other.dtype is raw.dtype and other.shape == raw.shape and other.device == raw.device)

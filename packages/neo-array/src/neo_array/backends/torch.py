@@ -136,10 +136,11 @@ def guard(kernel: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def sole_owner(raw: Any, references: int) -> bool:
-    """Count Python references to the tensor and tensors on its storage: a view shares the storage."""
-    if sys.getrefcount(raw) > references + _CALL or raw.numel() * raw.element_size() != raw.untyped_storage().nbytes():
-        return False
-    return _storage_users(raw) <= _FRESH
+    """Count Python references to the tensor, and tensors on its storage: a view shares the storage.
+
+    A tensor that is not contiguous may be an expanded one, whose elements share memory among themselves.
+    """
+    return sys.getrefcount(raw) <= references + _CALL and raw.is_contiguous() and _storage_users(raw) <= _FRESH
 
 
 def _storage_users(raw: Any) -> int:
