@@ -60,7 +60,7 @@ def careful(op: Op, args: Sequence[Any], params: Params) -> Any:
     like: Array = next(
         a for a, name in _named(op, arrays) if type(a) is Array and (name in op.promoted or not op.promoted)
     )
-    raws = [a._raw if type(a) is Array else a if a is None else _constant(op, a, like) for a in arrays]
+    raws = [a._raw if type(a) is Array else _constant(op, a, like) for a in arrays]
     return _finish(op, tuple(arrays), params, _run(op, kernel_for(op, like._raw), raws, arrays, params))
 
 
@@ -97,7 +97,7 @@ def _named(op: Op, args: Sequence[Any]) -> Iterator[tuple[Any, str]]:
 
 
 def _as_arguments(op: Op, args: Sequence[Any]) -> list[Any]:
-    """Return Arrays, None, and Python numbers where a number may stay one; refuse anything else."""
+    """Return Arrays, and Python numbers where a number may stay one; refuse anything else."""
     out: list[Any] = []
     for a, name in _named(op, args):
         if isinstance(a, np.generic):
@@ -105,7 +105,7 @@ def _as_arguments(op: Op, args: Sequence[Any]) -> list[Any]:
         if type(a) is Array:
             if type(a._raw) is Donated:
                 a._raw.require()
-        elif type(a) not in _SCALARS and a is not None:
+        elif type(a) not in _SCALARS:
             advice = (
                 "wrap it in na.asarray(...)" if backends.is_raw(a) or isinstance(a, list | tuple) else "pass an Array"
             )
@@ -145,9 +145,7 @@ def _check_devices(op: Op, arrays: Sequence[Any]) -> None:
 def _promote(op: Op, arrays: list[Any]) -> list[Any]:
     from neo_array import ops
 
-    chosen = [
-        i for i, (a, name) in enumerate(_named(op, arrays)) if a is not None and (name in op.promoted or op.floating)
-    ]
+    chosen = [i for i, (_, name) in enumerate(_named(op, arrays)) if name in op.promoted or op.floating]
     if not chosen:
         return arrays
     dtype = _dtypes.result_type(*(arrays[i].dtype if type(arrays[i]) is Array else arrays[i] for i in chosen))
@@ -184,7 +182,8 @@ def import_kernel(source: Callable[..., Any] | str) -> Callable[..., Any]:
 
 def _run(op: Op, kernel: Callable[..., Any], raws: list[Any], arrays: Sequence[Any], params: Params) -> Any:
     try:
-        return kernel(*raws, **params)
+        with np.errstate(all="ignore"):  # under `-W error`, NumPy's floating-point warnings lead here
+            return kernel(*raws, **params)
     except NeoError:
         raise
     except Exception as error:
@@ -199,10 +198,14 @@ def _run(op: Op, kernel: Callable[..., Any], raws: list[Any], arrays: Sequence[A
                     f"{op.__name__}: shapes {' and '.join(map(str, shapes))} do not broadcast; "
                     "sizes must be equal or 1, aligned at the last axis: reshape or expand_dims one side"
                 ) from None
-        dtypes = ", ".join(str(a.dtype) for a in arrays if type(a) is Array)
-        error.add_note(
-            f"{op.__name__}: on shapes {shapes} of dtypes {dtypes}" + (f" with {dict(params)}" if params else "")
-        )
+        dtypes = [str(a.dtype) for a in arrays if type(a) is Array]
+        if isinstance(error, TypeError | NotImplementedError) or {"bool", "uint16", "uint32", "uint64"} & set(dtypes):
+            backend = next(a.device.backend for a in arrays if type(a) is Array)
+            raise DTypeError(
+                f"{op.__name__}: {backend} does not compute this for {' and '.join(dtypes)}; "
+                "cast with .astype(...) first"
+            ) from error
+        error.add_note(f"{op.__name__}: on shapes {shapes} of {dtypes}" + (f" with {dict(params)}" if params else ""))
         raise
 
 

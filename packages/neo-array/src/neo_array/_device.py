@@ -62,6 +62,8 @@ def as_device(device: DeviceLike | None) -> Device:
         return default_device()
     if isinstance(device, Device):
         return device
+    if not isinstance(device, str):
+        raise DeviceError(f'device: must be a Device or a name such as "torch:cpu", got {type(device).__name__}')
     backend, _, place = device.partition(":")
     if backend == "cpu" and not place:
         backend = default_backend()

@@ -59,14 +59,16 @@ def is_inexact(dtype: DType) -> bool:
     return _RANK[dtype.kind] >= 2
 
 
-def result_type(*operands: DType | Scalar) -> DType:
+def result_type(*operands: object) -> DType:
     """Return the dtype that an op on these gives.
 
-    Arrays promote by kind first (bool < integer < floating < complex), then by size within the kind, as torch does:
-    int64 with float32 is float32. Python scalars are weak: they only raise the kind, to its default dtype.
+    Operands are Arrays, dtypes, names of dtypes, and Python or NumPy numbers. Arrays promote by kind first
+    (bool < integer < floating < complex), then by size within the kind, as torch does: int64 with float32 is float32.
+    Numbers are weak: they only raise the kind, to its default dtype.
     """
-    dtypes = [d for d in operands if isinstance(d, np.dtype)]
-    scalars = [s for s in operands if not isinstance(s, np.dtype)]
+    numbers = [x.item() if isinstance(x, np.generic) else x for x in operands]
+    scalars = [x for x in numbers if type(x) in _SCALAR_RANK]
+    dtypes = [as_dtype(getattr(x, "dtype", x)) for x in numbers if type(x) not in _SCALAR_RANK]
     out: DType | None = None
     for dtype in dtypes:
         out = dtype if out is None else _promote(out, dtype)

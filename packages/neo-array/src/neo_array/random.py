@@ -8,17 +8,19 @@ parent.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, SupportsIndex, TypeAlias
 
 import numpy as np
 
 from neo_array import _dtypes
 from neo_array._array import Array
-from neo_array._device import Device, DeviceLike
+from neo_array._device import Device, DeviceLike, as_device
 from neo_array._dtypes import DType, as_dtype
 from neo_array._errors import DTypeError, ShapeError
 from neo_array._primitive import COMES_WITH_VMAP, bind, primitive
+from neo_array.ops.arithmetic import minimum
 from neo_array.ops.creation import asarray
 
 Key: TypeAlias = Array
@@ -33,9 +35,11 @@ def _philox(key: Any, purpose: int, data: int = 0) -> np.random.Philox:
 
 # --- Keys ---
 def key(seed: int, /) -> Key:
-    """Turn a seed, any Python integer of up to 128 bits, into a key."""
+    """Turn a seed, any Python integer of up to 128 bits (with its sign), into a key."""
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
         raise DTypeError(f"random.key: seed must be an int, got {type(seed).__name__}")
+    if not -(2**127) <= seed < 2**127:
+        raise ShapeError(f"random.key: seed must lie in [-2**127, 2**127), got {seed}")
     words = [int(seed) & (2**64 - 1), int(seed) >> 64 & (2**64 - 1)]
     return asarray(np.array(words, np.uint64).view(np.int64), device=_HOST)
 
@@ -61,9 +65,16 @@ def split(key: Key, n: int = 2, /) -> Array:
 
 def fold_in(key: Key, data: int, /) -> Key:
     """Derive the key number `data` (a step, a layer, a rank) of a key."""
-    if data < 0:
-        raise ShapeError(f"random.fold_in: data must not be negative, got {data}")
-    return bind(derive, _checked(key), purpose=_FOLD, count=1, data=int(data))[0]
+    number = _integer("fold_in", "data", data)
+    if not 0 <= number < 2**64:
+        raise ShapeError(f"random.fold_in: data must lie in [0, 2**64), got {data}")
+    return bind(derive, _checked(key), purpose=_FOLD, count=1, data=number)[0]
+
+
+def _integer(op: str, name: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+        raise DTypeError(f"random.{op}: {name} must be an integer, got {value!r}")
+    return operator.index(value)
 
 
 def _checked(key: Key) -> Key:
@@ -124,17 +135,14 @@ def _draw(key: Key, name: str, shape: int | tuple[int, ...], dtype: object | Non
     if chosen.kind not in "fV":
         raise DTypeError(f"random.{name}: dtype must be floating, got {chosen}")
     drawn = bind(draw, _checked(key), distribution=name, shape=_shape(shape), dtype=chosen)
-    return asarray(drawn, device=_place(device))
+    return asarray(drawn, device=as_device(device))
 
 
 def _shape(shape: int | tuple[int, ...]) -> tuple[int, ...]:
-    return (shape,) if isinstance(shape, int) else tuple(shape)
-
-
-def _place(device: DeviceLike | None) -> Device:
-    from neo_array._device import as_device
-
-    return as_device(device)
+    sizes = (shape,) if isinstance(shape, int) else tuple(_integer("draw", "each size", n) for n in shape)
+    if any(n < 0 for n in sizes):
+        raise ShapeError(f"random: sizes must not be negative, got {sizes}")
+    return sizes
 
 
 def normal(
@@ -155,14 +163,21 @@ def uniform(
     device: DeviceLike | None = None,
 ) -> Array:
     """Draw uniformly from [minval, maxval)."""
+    if not minval <= maxval:
+        raise ShapeError(f"random.uniform: needs minval <= maxval, got {minval} and {maxval}")
     unit = _draw(key, "uniform", shape, dtype, device)
-    return unit if (minval, maxval) == (0.0, 1.0) else unit * (maxval - minval) + minval
+    if (minval, maxval) == (0.0, 1.0):
+        return unit
+    below = float(np.nextafter(unit.dtype.type(maxval), unit.dtype.type(minval)))  # rounding may reach maxval
+    return minimum(unit * (maxval - minval) + minval, below)
 
 
 def bernoulli(
     key: Key, p: float = 0.5, shape: int | tuple[int, ...] = (), /, *, device: DeviceLike | None = None
 ) -> Array:
     """Draw booleans that are true with probability p."""
+    if not 0 <= p <= 1:
+        raise ShapeError(f"random.bernoulli: p must lie in [0, 1], got {p}")
     return uniform(key, shape, device=device) < p
 
 
@@ -170,11 +185,17 @@ def randint(
     key: Key, shape: int | tuple[int, ...], low: int, high: int, /, *, device: DeviceLike | None = None
 ) -> Array:
     """Draw int64 integers uniformly from [low, high)."""
-    if high <= low:
+    first, last = _integer("randint", "low", low), _integer("randint", "high", high)
+    if last <= first:
         raise ShapeError(f"random.randint: needs low < high, got {low} and {high}")
-    return asarray(bind(draw_integers, _checked(key), low=low, high=high, shape=_shape(shape)), device=_place(device))
+    return asarray(
+        bind(draw_integers, _checked(key), low=first, high=last, shape=_shape(shape)), device=as_device(device)
+    )
 
 
 def permutation(key: Key, n: int, /, *, device: DeviceLike | None = None) -> Array:
     """Draw an order of 0, ..., n - 1 as int64."""
-    return asarray(bind(draw_permutation, _checked(key), n=n), device=_place(device))
+    count = _integer("permutation", "n", n)
+    if count < 0:
+        raise ShapeError(f"random.permutation: n must not be negative, got {n}")
+    return asarray(bind(draw_permutation, _checked(key), n=count), device=as_device(device))

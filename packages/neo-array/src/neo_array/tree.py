@@ -26,8 +26,15 @@ def flatten(tree: object, /) -> tuple[list[Any], TreeDef]:
 
 
 def unflatten(treedef: TreeDef, leaves: Iterable[Any], /) -> Any:
-    """Put leaves back into a structure."""
-    return optree.tree_unflatten(treedef, leaves)
+    """Put leaves back into a structure.
+
+    Raises:
+        TreeError: if there are too few or too many.
+    """
+    try:
+        return optree.tree_unflatten(treedef, leaves)
+    except ValueError as error:
+        raise TreeError(f"unflatten: {error}") from None
 
 
 def leaves(tree: object, /) -> list[Any]:
@@ -42,8 +49,14 @@ def structure(tree: object, /) -> TreeDef:
 
 def leaves_with_paths(tree: object, /) -> list[tuple[str, Any]]:
     """Return each leaf after its path, written like `layers.0.weight`."""
-    paths, found, _ = optree.tree_flatten_with_path(cast(Any, tree), namespace=_NAMESPACE)
-    return [(".".join(map(str, path)), leaf) for path, leaf in zip(paths, found, strict=True)]
+    accessors, found, _ = optree.tree_flatten_with_accessor(cast(Any, tree), namespace=_NAMESPACE)
+    return [(".".join(map(_name, path)), leaf) for path, leaf in zip(accessors, found, strict=True)]
+
+
+def _name(entry: Any) -> str:
+    """Return a step of a path: a field's name, an index, or a key (quoted if it holds a dot)."""
+    name = str(entry.field if isinstance(entry, optree.NamedTupleEntry) else entry.entry)
+    return repr(name) if "." in name else name
 
 
 @overload

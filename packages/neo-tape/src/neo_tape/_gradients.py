@@ -127,7 +127,7 @@ def value_and_grad(f: Any, argnums: Any = 0, *, argnames: Any = None, has_aux: b
             left(tape)
         output, aux = _split_aux(result, "value_and_grad") if has_aux else (result, None)
         value = _checked_scalar(output)
-        found = tape.walk([value], [Array(weak(1.0, value))], consume=True)
+        found = tape.walk([value._id], [Array(weak(1.0, value))], consume=True)
         gradient = inputs.gradients(found)
         return ((value, aux), gradient) if has_aux else (value, gradient)
 

@@ -4,38 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from neo_array import Array, Device, DType, PolicyError, primitive, tree, zeros
+from neo_array import Array, PolicyError, primitive, tree
 from neo_array._bind import accumulate, is_differentiable
 from neo_array._levels import Args, Params, Recorder
+from neo_tape._meta import Meta
 from neo_tape._transpose import NotLinearError, transpose
-
-
-class Meta:
-    """What a gradient must look like: the shape, dtype and device of an array."""
-
-    __slots__ = ("device", "differentiable", "dtype", "shape")
-
-    def __init__(self, array: Array) -> None:
-        self.shape: tuple[int, ...] = array.shape
-        self.dtype: DType = array.dtype
-        self.device: Device = array.device
-        self.differentiable = is_differentiable(array)
-
-    def zeros(self) -> Array:
-        """Return zeros that look so."""
-        return zeros(self.shape, dtype=self.dtype, device=self.device)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Meta) and (self.shape, self.dtype, self.device) == (
-            other.shape,
-            other.dtype,
-            other.device,
-        )
-
-    __hash__ = None  # type: ignore[assignment]  # compared, never kept in sets
-
-    def __str__(self) -> str:
-        return f"shape {self.shape}, dtype {self.dtype}, device {self.device}"
 
 
 class Rule:

@@ -11,6 +11,7 @@ from neo_array import Array, DTypeError, ShapeError, TreeError, asarray, tree, z
 from neo_array._bind import is_differentiable
 from neo_array._levels import current_stack, entered, left, set_stack
 from neo_tape._inputs import Inputs
+from neo_tape._meta import Meta
 from neo_tape._tangent import Tangent
 from neo_tape._tape import Tape
 
@@ -57,12 +58,12 @@ def vjp(f: Callable[..., Any], /, *primals: Any, has_aux: bool = False) -> Any: 
     output, aux = _split_aux(result, "vjp") if has_aux else (result, None)
     tape.keep()
     leaves, treedef = tree.flatten(output)
-    outputs = [(i, x) for i, x in enumerate(leaves) if type(x) is Array and is_differentiable(x)]
+    outputs = [(i, x._id, Meta(x)) for i, x in enumerate(leaves) if type(x) is Array and is_differentiable(x)]
 
     def pullback(cotangent: Any, /) -> Any:
         given = tree.match(treedef, output, cotangent, "vjp: the cotangent must have the output's structure;")
-        cotangents = [_like(given[i], x, "vjp", "cotangent", "output") for i, x in outputs]
-        return inputs.gradients(tape.walk([x for _, x in outputs], cotangents, consume=False))
+        cotangents = [_like(given[i], meta, "vjp", "cotangent", "output") for i, _, meta in outputs]
+        return inputs.gradients(tape.walk([output_id for _, output_id, _ in outputs], cotangents, consume=False))
 
     return (output, pullback, aux) if has_aux else (output, pullback)
 
@@ -97,7 +98,7 @@ def jvp(f: Callable[..., Any], primals: Any, tangents: Any, *, has_aux: bool = F
     inputs = Inputs(primals, "jvp")
     given = tree.match(inputs.treedef, primals, tangents, "jvp: the tangents must have the primals' structure;")
     level = Tangent(
-        (x, _like(t, x, "jvp", "tangent", "primal"))
+        (x, _like(t, Meta(x), "jvp", "tangent", "primal"))
         for x, t in zip(inputs.leaves, given, strict=True)
         if type(x) is Array and is_differentiable(x)
     )
@@ -127,8 +128,8 @@ def _split_aux(result: Any, who: str) -> tuple[Any, Any]:
     return result
 
 
-def _like(given: Any, x: Array, who: str, what: str, of: str) -> Array:
-    """Return a cotangent or tangent as an Array that fits x, or say how it does not."""
+def _like(given: Any, x: Meta, who: str, what: str, of: str) -> Array:
+    """Return a cotangent or tangent as an Array that looks like x, or say how it does not."""
     if isinstance(given, int | float | complex):
         given = asarray(given, dtype=x.dtype, device=x.device)
     if type(given) is not Array:

@@ -16,15 +16,15 @@ class Tape(Recorder):
 
     __slots__ = ()
 
-    def walk(self, outputs: list[Array], cotangents: list[Array], *, consume: bool) -> Cotangents:
-        """Carry cotangents from the outputs back to every array that is no op's output; return them by id.
+    def walk(self, outputs: list[int], cotangents: list[Array], *, consume: bool) -> Cotangents:
+        """Carry the cotangents of outputs back to every array that is no op's output. Arrays are named by their ids.
 
         The tape must be closed: the rules' own ops are then seen by the outer levels only, which makes higher orders.
         With `consume`, each entry is dropped before its rule runs, so that its residuals are freed on the way.
         """
         found: Cotangents = {}
         for output, cotangent in zip(outputs, cotangents, strict=True):
-            accumulate(found, output._id, cotangent)
+            accumulate(found, output, cotangent)
         entries = self.entries if consume else self.entries.copy()
         try:
             while entries:

@@ -53,5 +53,5 @@ def transpose(
     if any(r is not None and (r != 0).raw.any() for r in results):
         raise NotLinearError("it is not zero at zero")
     pairs = [(r, c) for r, c in zip(results, cotangents, strict=True) if r is not None and c is not None]
-    found = tape.walk([r for r, _ in pairs], [c for _, c in pairs], consume=True)
+    found = tape.walk([r._id for r, _ in pairs], [c for _, c in pairs], consume=True)
     return [found.get(z._id, z) for z in zeros]

@@ -20,7 +20,10 @@ RAW: Final = np.ndarray
 
 def asarray(values: Any, dtype: DType | None, device: Device, copy: bool | None) -> Any:
     """Return an ndarray; subclasses become plain ones."""
-    return np.array(values, dtype=dtype, copy=copy, subok=False)
+    try:
+        return np.array(values, dtype=dtype, copy=copy, subok=False)
+    except ValueError:
+        raise ValueError("another dtype or byte order needs a copy") from None
 
 
 def to_numpy(raw: Any) -> npt.NDArray[Any]:
@@ -36,17 +39,17 @@ def copy(raw: Any) -> Any:
 
 def constant(value: Scalar, like: Any) -> Any:
     """Return a 0-d array: much faster to combine with than a Python number (0.3 against 0.55 us)."""
-    return np.asarray(value, dtype=like.dtype)
+    return _quiet.run(np.asarray, value, like.dtype)
 
 
 def cast(raw: Any, dtype: DType) -> Any:
     """Convert; complex to real drops the imaginary part without NumPy's warning."""
-    return (raw.real if raw.dtype.kind == "c" and dtype.kind in "fiu" else raw).astype(dtype)
+    return _quiet.run((raw.real if raw.dtype.kind == "c" and dtype.kind in "fiu" else raw).astype, dtype)
 
 
 def full(shape: tuple[int, ...], value: Scalar, dtype: DType, device: Device) -> Any:
     """Return a filled array; zeros come from calloc."""
-    return np.zeros(shape, dtype) if value == 0 else np.full(shape, value, dtype)
+    return np.zeros(shape, dtype) if repr(value) in ("0", "0.0", "False") else np.full(shape, value, dtype)
 
 
 def dtype_of(raw: Any) -> DType:

@@ -44,20 +44,26 @@ def asarray(values: Any, dtype: DType | None, device: Device, copy: bool | None)
     native = None if dtype is None else native_dtype(dtype)
     where = place(device)
     if isinstance(values, torch.Tensor):
+        if values.layout is not torch.strided:
+            raise DTypeError(f"asarray: needs a dense tensor, got layout {values.layout}; write x.to_dense()")
+        if copy is False and (native not in (None, values.dtype) or values.device != where):
+            raise ValueError("another dtype or device needs a copy")
         moved = values.detach().to(device=where, dtype=native or values.dtype, copy=bool(copy))
         return moved.resolve_conj().resolve_neg() if moved.is_conj() or moved.is_neg() else moved
     values = np.asarray(values)
+    if copy is False and not (values.flags.writeable and dtype in (None, values.dtype) and where.type == "cpu"):
+        raise ValueError("another dtype or device, or read-only memory, needs a copy")
     if values.dtype.name == "bfloat16":
         tensor = torch.from_numpy(np.array(values).view(np.int16)).view(torch.bfloat16)
     else:
-        native_dtype(values.dtype)
-        tensor = torch.from_numpy(values if values.flags.writeable and copy is False else np.array(values))
+        native_dtype(values.dtype.newbyteorder("="))
+        tensor = torch.from_numpy(values if copy is False else np.array(values, values.dtype.newbyteorder("=")))
     return tensor.to(device=where, dtype=native or tensor.dtype)
 
 
 def to_numpy(raw: Any) -> npt.NDArray[Any]:
     """Return a view of a CPU tensor, a copy of another."""
-    host = raw.cpu()
+    host = raw.detach().cpu().resolve_conj().resolve_neg()
     if host.dtype is torch.bfloat16:
         import ml_dtypes
 
@@ -171,6 +177,13 @@ def sign(raw: Any) -> Any:
     return torch.where(torch.isnan(raw), raw, signs) if raw.is_floating_point() else signs
 
 
+def power(base: Any, exponent: Any) -> Any:
+    """Raise to a power; torch has 0 for integers to negative powers, NumPy an error."""
+    if not (base.is_floating_point() or base.is_complex()) and bool((exponent < 0).any()):
+        raise ValueError
+    return base**exponent
+
+
 def join(*raws: Any, axis: int) -> Any:
     """Concatenate."""
     return torch.cat(raws, axis)
@@ -210,7 +223,8 @@ def paste(raw: Any, *, index: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
 
 
 def _wrapped(indices: Any, size: int) -> Any:
-    return torch.where(indices < 0, indices + size, indices).to(torch.int64)
+    whole = indices.to(torch.int64)  # first: -1 + size may not fit a small dtype
+    return torch.where(whole < 0, whole + size, whole)
 
 
 def pick(raw: Any, indices: Any, *, axis: int) -> Any:

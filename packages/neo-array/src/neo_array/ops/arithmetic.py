@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from neo_array._array import Array, ArrayLike
+from neo_array._errors import DTypeError
 from neo_array._primitive import Sample, bind, primitive, sample
 from neo_array.backends.numpy import quiet
 
@@ -84,7 +86,13 @@ def power(x1: ArrayLike, x2: ArrayLike, /) -> Array:
 
 
 power.kernel("numpy")(quiet(operator.pow))
-power.kernel("torch", "cupy")(operator.pow)
+power.kernel("torch")("neo_array.backends.torch:power")
+
+
+@power.explain
+def _(x1: ArrayLike, x2: ArrayLike, /) -> None:
+    if isinstance(x1, Array) and x1.dtype.kind in "iu":
+        raise DTypeError("power: integers to negative powers are no integers; cast the base with .astype(na.float32)")
 
 
 @power.vjp("x1")
@@ -190,7 +198,19 @@ def where(condition: ArrayLike, x1: ArrayLike, x2: ArrayLike, /) -> Array:
     return bind(where, condition, x1, x2)
 
 
-where.kernel("numpy")(np.where)
+@where.kernel("numpy")
+def _(condition: Any, x1: Any, x2: Any) -> Any:
+    if condition.dtype.kind != "b":
+        raise TypeError
+    return np.where(condition, x1, x2)
+
+
+@where.explain
+def _(condition: ArrayLike, x1: ArrayLike, x2: ArrayLike, /) -> None:
+    if isinstance(condition, Array) and condition.dtype.kind != "b":
+        raise DTypeError(f"where: the condition must be boolean, got dtype {condition.dtype}; write x != 0")
+
+
 where.kernel("torch")("torch:where")
 where.vjp(x1=lambda g, condition: where(condition, g, 0.0), x2=lambda g, condition: where(condition, 0.0, g))
 

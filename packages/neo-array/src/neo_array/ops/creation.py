@@ -49,26 +49,23 @@ def asarray(
         moved = obj if device is None else obj.to(device)
         return moved if wanted is None else astype(moved, wanted)
     owner = backends.foreign(obj)
-    if owner is None and hasattr(obj, "__dlpack__"):
-        return asarray(np.from_dlpack(obj), dtype=dtype, device=device, copy=copy)
     if owner is not None:
-        place = as_device(device) if device is not None else None
-        if owner.NAME == "numpy":
-            _check_kind(obj.dtype, obj)
-            place = place or as_device(None)
-        else:
-            place = place or owner.device_of(obj)
-        values = obj if place.backend == owner.NAME else owner.to_numpy(obj.detach() if owner.NAME == "torch" else obj)
-        return Array(backends.named(place.backend).asarray(values, wanted, place, copy if copy is False else True))
-    if isinstance(obj, list | tuple) and _contains_array(obj):
+        return _from_foreign(obj, owner, wanted, device, copy)
+    if hasattr(obj, "__dlpack__"):
+        return asarray(np.from_dlpack(obj), dtype=dtype, device=device, copy=copy)
+    if copy is False:
+        raise ValueError(f"asarray: copy=False, but a {type(obj).__name__} has no memory to share; drop copy=False")
+    inside = _first_array(obj)
+    if inside is not None:
         from neo_array.ops.shaping import stack
 
-        return asarray(stack([asarray(x, device=device) for x in obj]), dtype=dtype)
+        place = inside.device if device is None else as_device(device)
+        return asarray(stack([asarray(x, device=place) for x in obj]), dtype=dtype)
     try:
         values = np.array(obj)
     except ValueError as error:
         raise ShapeError(f"asarray: the nested lists are ragged ({error}); make all rows equally long") from None
-    _check_kind(values.dtype, obj)
+    _known_dtype(values.dtype, obj)
     if wanted is None and not isinstance(obj, np.generic):
         wanted = {"f": _dtypes.float32, "i": _dtypes.int64, "c": _dtypes.complex64}.get(values.dtype.kind)
         wanted = _dtypes.float32 if values.size == 0 else wanted
@@ -76,13 +73,42 @@ def asarray(
     return Array(backends.named(place.backend).asarray(values, wanted, place, True))
 
 
-def _check_kind(dtype: np.dtype[Any], obj: object) -> None:
-    if dtype.kind not in "biufc" and dtype.name != "bfloat16":
-        raise DTypeError(f"asarray: needs numbers, got {type(obj).__name__} of dtype {dtype}")
+def _from_foreign(
+    obj: Any, owner: backends.Backend, wanted: DType | None, device: DeviceLike | None, copy: bool | None
+) -> Array:
+    """Make an Array of another library's array; with copy=False it shares that one's memory, and is never donated."""
+    if isinstance(obj, np.ma.MaskedArray):
+        raise DTypeError("asarray: got a masked array, whose mask would be lost; fill it first, x.filled(value)")
+    if owner.NAME == "numpy":
+        own = _known_dtype(obj.dtype, obj)
+        place = as_device(device)
+    else:
+        own = owner.dtype_of(obj)
+        place = owner.device_of(obj) if device is None else as_device(device)
+    values = obj if place.backend == owner.NAME else owner.to_numpy(obj)
+    target = wanted or own
+    try:
+        out = Array(backends.named(place.backend).asarray(values, target, place, copy is not False))
+    except ValueError as error:
+        raise ValueError(f"asarray: copy=False, but {error}; drop copy=False") from None
+    if copy is False:
+        out._exported = True
+    return out
 
 
-def _contains_array(obj: object) -> bool:
-    return isinstance(obj, Array) or (isinstance(obj, list | tuple) and any(map(_contains_array, obj)))
+def _known_dtype(dtype: np.dtype[Any], obj: object) -> DType:
+    native = dtype.newbyteorder("=")
+    if native.name not in _dtypes.DTYPES and native.name != "bfloat16":
+        raise DTypeError(f"asarray: needs numbers of a known dtype, got {type(obj).__name__} of dtype {dtype}")
+    return native
+
+
+def _first_array(obj: object) -> Array | None:
+    """Return an Array that nested lists hold, or None."""
+    if isinstance(obj, Array):
+        return obj
+    inside = map(_first_array, obj) if isinstance(obj, list | tuple) else ()
+    return next((x for x in inside if x is not None), None)
 
 
 def from_dlpack(obj: Any, /, *, device: DeviceLike | None = None, copy: bool | None = None) -> Array:
@@ -98,6 +124,7 @@ def full(
     sizes = (shape,) if isinstance(shape, int) else tuple(int(n) for n in shape)
     if any(n < 0 for n in sizes):
         raise ShapeError(f"full: sizes must not be negative, got {sizes}")
+    value = value.item() if isinstance(value, np.generic) else value
     chosen = _dtypes.result_type(value) if dtype is None else as_dtype(dtype)
     return bind(fill, shape=sizes, value=value, dtype=chosen, device=as_device(device))
 

@@ -8,6 +8,7 @@ from typing import Any, SupportsIndex, TypeAlias
 
 import numpy as np
 
+from neo_array import backends
 from neo_array._array import Array, Index
 from neo_array._errors import DTypeError, ShapeError
 from neo_array._primitive import COMES_WITH_VMAP, Sample, bind, primitive, sample
@@ -181,22 +182,26 @@ def _getitem_arrays(x: Array, items: tuple[Any, ...]) -> Array:
 
 def positions(x: Array, items: tuple[Any, ...]) -> Any:
     """Return the flat positions that an index selects, as NumPy computes them."""
-    lowered = tuple(
-        np.asarray(i.numpy()) if isinstance(i, Array) else np.array(i) if isinstance(i, list) else i for i in items
-    )
-    for item in lowered:
-        if isinstance(item, np.ndarray) and item.size and item.dtype.kind not in "biu":
-            raise DTypeError(f"index: arrays must be integer or boolean, got {item.dtype}; use .astype(na.int64)")
-    lowered = tuple(
-        i.astype(np.int64) if isinstance(i, np.ndarray) and not i.size and i.dtype.kind == "f" else i for i in lowered
-    )
+    lowered = tuple(map(_lowered, items))
     try:
         return np.arange(x.size).reshape(x.shape)[lowered]
     except IndexError as error:
         raise IndexError(f"index: {error}; got shape {x.shape}") from None
 
 
+def _lowered(item: Any) -> Any:
+    """Return one index as NumPy takes it."""
+    if isinstance(item, Array | list):
+        values = item.numpy() if isinstance(item, Array) else np.array(item, np.int64 if not item else None)
+        if values.dtype.kind not in "biu":
+            raise DTypeError(f"index: arrays must be integer or boolean, got {values.dtype}; use .astype(na.int64)")
+        return values
+    return item if item is None or item is ... or isinstance(item, slice) else _as_int(item)
+
+
 def _as_int(item: SupportsIndex) -> int:
+    if backends.is_raw(item):
+        raise DTypeError(f"index: got a {type(item).__module__}.{type(item).__name__}; wrap it in na.asarray(...)")
     if isinstance(item, bool | np.bool_) or not hasattr(item, "__index__"):
         raise DTypeError(
             f"index: got {item!r} ({type(item).__name__}); use integers, slices, ..., None, "
@@ -217,9 +222,20 @@ def _check_basic(x: Array, basic: list[Any]) -> None:
             axis = x.ndim - sum(1 for i in basic[basic.index(...) + 1 :] if i is not None)
         elif item is not None:
             n = x.shape[axis]
+            if isinstance(item, slice):
+                _check_slice(item, n)
             if isinstance(item, int) and not -n <= item < n:
                 raise IndexError(f"index: {item} is out of range for axis {axis} of shape {x.shape}")
             axis += 1
+
+
+def _check_slice(item: slice, size: int) -> None:
+    try:
+        item.indices(size)
+    except TypeError:
+        raise DTypeError(f"index: a slice needs integers, got {item}") from None
+    except ValueError:
+        raise IndexError(f"index: a slice's step must not be 0, got {item}") from None
 
 
 def _axis(op: str, x: Array, axis: int) -> int:

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
-from neo_array import _bind
+import numpy as np
+
+from neo_array import _bind, backends
 from neo_array._array import Array
 from neo_array._primitive import REGISTRY
 
@@ -44,8 +46,16 @@ def _swapped(bind: Callable[[Any, Any], Array]) -> Callable[[Array, Any], Array]
 
 
 def _equality(bind: Callable[[Any, Any], Array]) -> Callable[[Array, Any], Any]:
-    """Let Python fall back to identity for things that no array compares with: `x == None` is False."""
-    return lambda self, other: bind(self, other) if type(other) in (Array, *_SCALARS) else NotImplemented
+    """Let Python fall back to identity for things that no array compares with: `x == None` is False.
+
+    What looks like an array is no such thing: the op says that it has to be wrapped.
+    """
+
+    def compare(self: Array, other: Any) -> Any:
+        comparable = type(other) in (Array, *_SCALARS) or isinstance(other, np.generic | list | tuple)
+        return bind(self, other) if comparable or backends.is_raw(other) else NotImplemented
+
+    return compare
 
 
 def _positive(self: Array) -> Array:
@@ -62,6 +72,7 @@ def _install() -> None:
         **{method: _swapped(REGISTRY[name].bind) for method, name in _SWAPPED.items()},
         **{method: _equality(REGISTRY[name].bind) for method, name in _EQUALITY.items()},
         "__matmul__": REGISTRY["matmul"].__wrapped__,
+        "__rmatmul__": _swapped(REGISTRY["matmul"].bind),
         "__pos__": _positive,
         "__setitem__": _no_setitem,
     }

@@ -10,8 +10,9 @@ import numpy as np
 from neo_array import _dtypes
 from neo_array._array import Array, Axis
 from neo_array._errors import ShapeError
-from neo_array._primitive import COMES_WITH_VMAP, Sample, bind, primitive, sample
+from neo_array._primitive import COMES_WITH_VMAP, Primitive, Sample, bind, primitive, sample
 from neo_array._rules import Shape
+from neo_array.backends.numpy import quiet
 from neo_array.ops.casting import astype
 from neo_array.ops.comparison import equal
 from neo_array.ops.shaping import broadcast_to, reshape
@@ -49,7 +50,7 @@ def reduce_sum(x: Array, /, *, axis: _Axes, keepdims: bool) -> Array:
     return bind(reduce_sum, x, axis=axis, keepdims=keepdims)
 
 
-reduce_sum.kernel("numpy")(np.add.reduce)
+reduce_sum.kernel("numpy")(quiet(np.add.reduce))
 reduce_sum.kernel("torch")(lambda x, *, axis, keepdims: x.sum(axis, keepdim=keepdims))
 
 
@@ -59,10 +60,10 @@ def _(g: Array, x: Shape, *, axis: _Axes) -> Array:
 
 
 def sum(x: Array, /, *, axis: Axis = None, keepdims: bool = False, dtype: object | None = None) -> Array:
-    """Sum over axes (all of them by default). Booleans and small integers sum to int64."""
+    """Sum over axes (all of them by default). Booleans and integers other than uint64 sum to int64."""
     if dtype is not None:
         x = astype(x, dtype)
-    elif x.dtype.kind in "bi":
+    elif x.dtype.kind in "biu" and x.dtype != _dtypes.uint64:
         x = astype(x, _dtypes.int64)
     axes = normalize_axes("sum", x, axis)
     return bind(reduce_sum, x, axis=axes, keepdims=keepdims) if axes else x
@@ -141,11 +142,20 @@ def reduce_argmax(x: Array, /, *, axis: int | None, keepdims: bool) -> Array:
     return bind(reduce_argmax, x, axis=axis, keepdims=keepdims)
 
 
+@primitive(discrete="its result is an index")
+def reduce_argmin(x: Array, /, *, axis: int | None, keepdims: bool) -> Array:
+    """Return the index of the first minimum."""
+    return bind(reduce_argmin, x, axis=axis, keepdims=keepdims)
+
+
 reduce_argmax.kernel("numpy")(np.argmax)
+reduce_argmin.kernel("numpy")(np.argmin)
 reduce_argmax.kernel("torch")(lambda x, *, axis, keepdims: x.argmax(axis, keepdim=keepdims))
+reduce_argmin.kernel("torch")(lambda x, *, axis, keepdims: x.argmin(axis, keepdim=keepdims))
 
 
 @reduce_argmax.explain
+@reduce_argmin.explain
 def _(x: Array, /, *, axis: int | None, keepdims: bool) -> None:
     if 0 in x.shape:
         raise ShapeError(f"argmax/argmin: no elements to choose from, got shape {x.shape}")
@@ -153,13 +163,17 @@ def _(x: Array, /, *, axis: int | None, keepdims: bool) -> None:
 
 def argmax(x: Array, /, *, axis: int | None = None, keepdims: bool = False) -> Array:
     """Return the index of the first maximum along an axis, or in the flattened array."""
-    at = None if axis is None else normalize_axes("argmax", x, axis)[0]
-    return bind(reduce_argmax, x, axis=at, keepdims=keepdims)
+    return _position(reduce_argmax, x, axis, keepdims)
 
 
 def argmin(x: Array, /, *, axis: int | None = None, keepdims: bool = False) -> Array:
     """Return the index of the first minimum along an axis, or in the flattened array."""
-    return argmax(~x if x.dtype.kind == "b" else -x, axis=axis, keepdims=keepdims)
+    return _position(reduce_argmin, x, axis, keepdims)
+
+
+def _position(op: Primitive[..., Array], x: Array, axis: int | None, keepdims: bool) -> Array:
+    at = None if axis is None else normalize_axes(op.__name__, x, axis)[0]
+    return bind(op, astype(x, _dtypes.uint8) if x.dtype.kind == "b" else x, axis=at, keepdims=keepdims)
 
 
 # --- Truth ---
@@ -193,7 +207,7 @@ def any(x: Array, /, *, axis: Axis = None, keepdims: bool = False) -> Array:
     return bind(reduce_any, x, axis=axes, keepdims=keepdims) if axes else x != 0
 
 
-for _op in (reduce_sum, reduce_max, reduce_min, reduce_argmax, reduce_all, reduce_any):
+for _op in (reduce_sum, reduce_max, reduce_min, reduce_argmax, reduce_argmin, reduce_all, reduce_any):
     _op.batch(missing=COMES_WITH_VMAP)
 
 
@@ -209,6 +223,7 @@ def _(rng: np.random.Generator) -> Iterator[Sample]:
 
 
 @reduce_argmax.samples
+@reduce_argmin.samples
 def _(rng: np.random.Generator) -> Iterator[Sample]:
     yield sample(rng.normal(size=(3, 5)), axis=1, keepdims=False)
     yield sample(rng.normal(size=(3, 5)), axis=None, keepdims=False)

@@ -87,6 +87,8 @@ def permute_dims(x: Array, /, axes: tuple[int, ...]) -> Array:
 
 def moveaxis(x: Array, source: int, destination: int, /) -> Array:
     """Move one axis to another place."""
+    if not (-x.ndim <= source < x.ndim and -x.ndim <= destination < x.ndim):
+        raise ShapeError(f"moveaxis: axes {source} and {destination} must be axes of shape {x.shape}")
     order = [i for i in range(x.ndim) if i != source % x.ndim]
     order.insert(destination % x.ndim, source % x.ndim)
     return permute_dims(x, tuple(order))

@@ -63,7 +63,7 @@ def moving_average(x1: Array, x2: Array, /, *, decay: float, weight: float) -> A
 
 
 moving_average.kernel("numpy", "cupy")(lambda x1, x2, *, decay, weight: x1 * decay + x2 * weight)
-moving_average.kernel("torch")(lambda x1, x2, *, decay, weight: (x1 * decay).add_(x2, alpha=weight))
+moving_average.kernel("torch")(lambda x1, x2, *, decay, weight: (x1 * decay).add(x2, alpha=weight))
 moving_average.inplace("torch")(lambda x1, x2, *, decay, weight: x1.mul_(decay).add_(x2, alpha=weight))
 
 
@@ -121,7 +121,7 @@ def average_square(x1: Array, x2: Array, /, *, decay: float, weight: float) -> A
 
 
 average_square.kernel("numpy", "cupy")(quiet(lambda x1, x2, *, decay, weight: x1 * decay + x2 * x2 * weight))
-average_square.kernel("torch")(lambda x1, x2, *, decay, weight: (x1 * decay).addcmul_(x2, x2, value=weight))
+average_square.kernel("torch")(lambda x1, x2, *, decay, weight: (x1 * decay).addcmul(x2, x2, value=weight))
 average_square.inplace("torch")(lambda x1, x2, *, decay, weight: x1.mul_(decay).addcmul_(x2, x2, value=weight))
 
 
