@@ -9,7 +9,7 @@ parent.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final, SupportsIndex, TypeAlias
 
 import numpy as np
@@ -19,7 +19,7 @@ from neo_array._array import Array
 from neo_array._device import Device, DeviceLike, as_device
 from neo_array._dtypes import DType, as_dtype
 from neo_array._errors import DTypeError, ShapeError
-from neo_array._primitive import COMES_WITH_VMAP, bind, primitive
+from neo_array._primitive import COMES_WITH_VMAP, Sample, bind, primitive, sample
 from neo_array.ops.arithmetic import minimum
 from neo_array.ops.creation import asarray
 
@@ -199,3 +199,27 @@ def permutation(key: Key, n: int, /, *, device: DeviceLike | None = None) -> Arr
     if count < 0:
         raise ShapeError(f"random.permutation: n must not be negative, got {n}")
     return asarray(bind(draw_permutation, _checked(key), n=count), device=as_device(device))
+
+
+# --- Samples ---
+@derive.samples
+def _(rng: np.random.Generator) -> Iterator[Sample]:
+    for purpose, count, data in [(_SPLIT, 3, 0), (_FOLD, 1, 2**63)]:
+        yield sample(rng.integers(0, 2**62, size=2), purpose=purpose, count=count, data=data)
+
+
+@draw.samples
+def _(rng: np.random.Generator) -> Iterator[Sample]:
+    for distribution in _DRAWS:
+        for dtype in (_dtypes.float32, _dtypes.float64):
+            yield sample(rng.integers(0, 2**62, size=2), distribution=distribution, shape=(3, 5), dtype=dtype)
+
+
+@draw_integers.samples
+def _(rng: np.random.Generator) -> Iterator[Sample]:
+    yield sample(rng.integers(0, 2**62, size=2), low=-3, high=5, shape=(3, 5))
+
+
+@draw_permutation.samples
+def _(rng: np.random.Generator) -> Iterator[Sample]:
+    yield sample(rng.integers(0, 2**62, size=2), n=7)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from neo_array._array import Array
 from neo_array._device import Device, DeviceLike, as_device
 from neo_array._dtypes import DType, Scalar, as_dtype
 from neo_array._errors import DTypeError, ShapeError
-from neo_array._primitive import COMES_WITH_VMAP, bind, primitive
+from neo_array._primitive import COMES_WITH_VMAP, Sample, bind, primitive, sample
 from neo_array.ops.casting import astype
 
 
@@ -28,6 +29,12 @@ def _(*, shape: tuple[int, ...], value: Scalar, dtype: DType, device: Device) ->
 
 
 fill.batch(missing=COMES_WITH_VMAP)
+
+
+@fill.samples
+def _(rng: np.random.Generator) -> Iterator[Sample]:
+    for value, dtype in [(2.5, _dtypes.float32), (-0.0, _dtypes.float64), (7, _dtypes.int64), (True, _dtypes.bool_)]:
+        yield sample(shape=(3, 5), value=value, dtype=dtype, device=Device("numpy"))
 
 
 # --- From values ---

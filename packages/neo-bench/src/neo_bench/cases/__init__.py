@@ -1,0 +1,13 @@
+"""Benchmark cases by name: a file each, and a row each in the table below."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from neo_bench.cases.case import Case as Case
+from neo_bench.cases.chain import CASE as CHAIN
+from neo_bench.cases.mlp_step import CASE as MLP_STEP
+
+CASES: Final[Mapping[str, Case]] = MappingProxyType({case.name: case for case in (MLP_STEP, CHAIN)})

@@ -1,0 +1,1 @@
+"""The commands of neo-bench, a file each."""

@@ -1,0 +1,1 @@
+"""How two sides are measured against each other; nothing here knows what they compute."""

@@ -1,0 +1,66 @@
+"""Kernels on raw torch tensors: the one file of neo_nn that imports torch, loaded when such an op first runs there."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+import torch
+
+_linear: Final = torch.nn.functional.linear
+_threshold_backward: Final = torch.ops.aten.threshold_backward.default
+_cross_entropy: Final = torch.nn.functional.cross_entropy
+# PyTorch has to ignore some label; -100, its default, could be a mistake. This one comes from no cast and no overflow.
+_IGNORED: Final = -(2**62) - 1
+
+
+# --- Products ---
+def affine(x: Any, weight: Any, bias: Any) -> Any:
+    """Return x @ weight.T + bias; addmm would take a bias that broadcasts."""
+    if bias.shape != weight.shape[:1]:
+        raise ValueError
+    return _linear(x, weight, bias)
+
+
+def outer_sum(a: Any, b: Any) -> Any:
+    """Sum the outer products of the last axes over the leading axes."""
+    if a.ndim == b.ndim == 2:
+        return a.t().mm(b)
+    if a.shape[:-1] != b.shape[:-1]:
+        raise ValueError
+    return _rows(a).t().mm(_rows(b))
+
+
+def _rows(x: Any) -> Any:
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+
+
+# --- Activations ---
+def relu_grad(g: Any, y: Any) -> Any:
+    """Return g where y is positive, 0 elsewhere, in one kernel."""
+    return _threshold_backward(g, y, 0)
+
+
+# --- Losses ---
+def softmax_cross_entropy(logits: Any, labels: Any, *, reduction: str) -> Any:
+    """Return -log_softmax(logits) at the labels; torch checks on the CPU that they are in range."""
+    if labels.shape != logits.shape[:-1]:
+        raise ValueError
+    if logits.ndim == 2:
+        return _cross_entropy(logits, labels, ignore_index=_IGNORED, reduction=reduction)
+    loss = _cross_entropy(_rows(logits), labels.reshape(-1), ignore_index=_IGNORED, reduction=reduction)
+    return loss.reshape(labels.shape) if reduction == "none" else loss
+
+
+def cross_entropy_grad(g: Any, logits: Any, labels: Any, *, reduction: str) -> Any:
+    """Return g * (softmax(logits) - one_hot(labels)), over the number of examples for the mean."""
+    p = logits.softmax(-1)
+    p.scatter_(-1, labels.unsqueeze(-1), -1.0, reduce="add")
+    if reduction == "mean":
+        return p.mul_(g / labels.numel())
+    return p.mul_(g.unsqueeze(-1) if reduction == "none" else g)
+
+
+def logistic_loss(x: Any, y: Any) -> Any:
+    """Return max(x, 0) - x * y + log1p(exp(-abs(x)))."""
+    return torch.relu(x).sub_(x * y).add_(x.abs().neg_().exp_().log1p_())

@@ -1,0 +1,174 @@
+"""The affine map of the last axis, and the two products that its derivatives are made of.
+
+Forward, input gradient and weight gradient are three products, `x @ W.T`, `g @ W` and `g.T @ x`. Each is one op in the
+layout that it is needed in, over all leading axes at once, and the derivatives of each are made of the other two.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from neo_array import Array, Sample, ShapeError, bind, primitive, sample
+from neo_array._primitive import COMES_WITH_VMAP
+from neo_array.ops.reductions import reduce_sum  # `sum` would check and complete what is known here
+
+
+def linear(x: Array, weight: Array, bias: Array | None = None, /) -> Array:
+    """Return x @ weight.T + bias, over any number of leading axes.
+
+    Shapes: x (..., n), weight (m, n), bias (m,) -> (..., m). This is PyTorch's layout.
+
+    Raises:
+        ShapeError: if the sizes do not fit.
+    """
+    return bind(project, x, weight) if bias is None else bind(affine, x, weight, bias)
+
+
+# --- Helpers: products on raw arrays, sums of tangents ---
+def _product(x: Any, weight: Any) -> Any:
+    """Return x @ weight.T on raw arrays; rows of all leading axes make one product, which is faster than a stack."""
+    if x.ndim == 2:
+        return x @ weight.T
+    return (_rows(x) @ weight.T).reshape(x.shape[:-1] + weight.shape[:1])
+
+
+def _rows(x: Any) -> Any:
+    """Return a raw array as a matrix whose rows are its last axis."""
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+
+
+def _total(*terms: Array | None) -> Array:
+    """Add what there is: at least one input has a tangent."""
+    first, *rest = (t for t in terms if t is not None)
+    for t in rest:
+        first = first + t
+    return first
+
+
+# --- x @ W.T + b ---
+@primitive(promote=("x", "weight", "bias"))
+def affine(x: Array, weight: Array, bias: Array, /) -> Array:
+    """Return x @ weight.T + bias: (..., n), (m, n), (m,) -> (..., m)."""
+    return bind(affine, x, weight, bias)
+
+
+affine.kernel("torch")("neo_nn._torch:affine")
+affine.vjp(bias=lambda g: bind(reduce_sum, g, axis=tuple(range(g.ndim - 1)), keepdims=False) if g.ndim > 1 else g)
+
+
+@affine.kernel("numpy", "cupy")
+def _(x: Any, weight: Any, bias: Any) -> Any:
+    if bias.shape != weight.shape[:1]:
+        raise ValueError
+    y = _product(x, weight)
+    y += bias
+    return y
+
+
+@affine.jvp
+def _(tx: Array | None, tw: Array | None, tb: Array | None, x: Array, weight: Array) -> Array:
+    return _total(tb, None if tx is None else project(tx, weight), None if tw is None else project(x, tw))
+
+
+# --- x @ W.T ---
+@primitive(promote=("x", "weight"))
+def project(x: Array, weight: Array, /) -> Array:
+    """Return x @ weight.T: (..., n), (m, n) -> (..., m)."""
+    return bind(project, x, weight)
+
+
+project.kernel("torch")("torch.nn.functional:linear")
+project.kernel("numpy", "cupy")(_product)
+
+
+@affine.vjp("x")
+@project.vjp("x")
+def _times(g: Array, weight: Array) -> Array:
+    """Return g @ weight: (..., m), (m, n) -> (..., n)."""
+    return g @ weight if g.ndim == 2 else project(g, weight.T)
+
+
+@affine.vjp("weight")
+@project.vjp("weight")
+def _(g: Array, x: Array) -> Array:
+    return bind(outer_sum, g, x)
+
+
+@project.jvp
+def _(tx: Array | None, tw: Array | None, x: Array, weight: Array) -> Array:
+    return _total(None if tx is None else project(tx, weight), None if tw is None else project(x, tw))
+
+
+# --- g.T @ x ---
+@primitive(promote=("a", "b"))
+def outer_sum(a: Array, b: Array, /) -> Array:
+    """Sum the outer products of the last axes over all leading axes: (..., m), (..., n) -> (m, n)."""
+    return bind(outer_sum, a, b)
+
+
+outer_sum.kernel("torch")("neo_nn._torch:outer_sum")
+outer_sum.vjp(a=lambda g, b: bind(project, b, g), b=lambda g, a: _times(a, g))
+
+
+@outer_sum.kernel("numpy", "cupy")
+def _(a: Any, b: Any) -> Any:
+    if a.ndim == b.ndim == 2:
+        return a.T @ b
+    if a.shape[:-1] != b.shape[:-1]:
+        raise ValueError
+    return _rows(a).T @ _rows(b)
+
+
+@outer_sum.jvp
+def _(ta: Array | None, tb: Array | None, a: Array, b: Array) -> Array:
+    return _total(None if ta is None else outer_sum(ta, b), None if tb is None else outer_sum(a, tb))
+
+
+# --- Errors ---
+@affine.explain
+@project.explain
+def _(x: Array, weight: Array, bias: Array | None = None, /) -> None:
+    if x.ndim == 0 or weight.ndim != 2:
+        raise ShapeError(
+            f"linear: x needs an axis of features and weight two axes (out, in), got {x.shape} and {weight.shape}"
+        )
+    if x.shape[-1] != weight.shape[1]:
+        raise ShapeError(
+            f"linear: x of shape {x.shape} has {x.shape[-1]} features, but weight of shape {weight.shape} takes "
+            f"{weight.shape[1]}; weight's layout is (out, in): reshape x, or transpose weight"
+        )
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise ShapeError(f"linear: bias must have shape {weight.shape[:1]} for weight {weight.shape}, got {bias.shape}")
+
+
+@outer_sum.explain
+def _(a: Array, b: Array, /) -> None:
+    if a.ndim == 0 or a.shape[:-1] != b.shape[:-1]:
+        raise ShapeError(f"outer_sum: all axes but the last must be equal, got {a.shape} and {b.shape}")
+
+
+# --- Samples ---
+for _op in (affine, project, outer_sum):
+    _op.batch(missing=COMES_WITH_VMAP)
+
+
+@affine.samples
+def _(rng: np.random.Generator) -> Iterator[Sample]:
+    for leading in [(3,), (), (2, 3), (0,)]:
+        yield sample(rng.normal(size=(*leading, 5)), rng.normal(size=(4, 5)), rng.normal(size=(4,)))
+
+
+@project.samples
+def _(rng: np.random.Generator) -> Iterator[Sample]:
+    for leading in [(3,), (), (2, 3), (0,)]:
+        yield sample(rng.normal(size=(*leading, 5)), rng.normal(size=(4, 5)))
+
+
+@outer_sum.samples
+def _(rng: np.random.Generator) -> Iterator[Sample]:
+    for leading in [(3,), (), (2, 3), (0,)]:
+        yield sample(rng.normal(size=(*leading, 5)), rng.normal(size=(*leading, 4)))

@@ -1,0 +1,1 @@
+"""The transformations that optimizers share: one file each."""
