@@ -41,8 +41,8 @@ class Level:
     def read(self, array: Array) -> None:
         """Take note that a known array's value is read as a Python number."""
 
-    def rescue(self, array: Array) -> None:
-        """Keep the value of an array that is about to be donated, if this level needs it later."""
+    def rescue(self, array: Array, spare: Array) -> bool:
+        """Put `spare`, which has its value and id, where an array that is being donated stands; tell whether it did."""
         raise NotImplementedError
 
     def close(self) -> None:
@@ -65,11 +65,13 @@ class Recorder(Level):
     def see(self, stack: Stack, index: int, op: Op, args: Args, params: Params, out: Any) -> None:
         op.record(self, args, params, out)
 
-    def rescue(self, array: Array) -> None:
-        spare = type(array)(array._raw)
+    def rescue(self, array: Array, spare: Array) -> bool:
+        found = False
         for i, entry in enumerate(self.entries):
             if _holds(entry, array):
                 self.entries[i] = _swap(entry, array, spare)
+                found = True
+        return found
 
     def close(self) -> None:
         self.watched.clear()

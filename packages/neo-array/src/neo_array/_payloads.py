@@ -105,10 +105,11 @@ def donate(op: Primitive[..., Any], to: Donated, x: Array, /, *args: Any, **para
     others = [a._raw if type(a) is array else a for a in args]
     kernel = None
     if OPEN or RETAINED:
-        for ref in (*OPEN, *RETAINED):
-            level: Level | None = ref()
-            if level is not None:
-                level.rescue(x)
+        spare = array(raw)
+        spare._id = x._id  # to the levels it is the same array: what they know of x holds for it
+        rescued = [_rescue(ref(), x, spare) for ref in (*OPEN, *RETAINED)]
+        if not any(rescued):
+            del spare
     if not OPEN and not current_stack().levels and not hasattr(x, "_exported"):
         backend = backends.of(raw)
         if backend.sole_owner(raw, 2) and all(map(_fits, others, repeat(raw))):
@@ -116,6 +117,10 @@ def donate(op: Primitive[..., Any], to: Donated, x: Array, /, *args: Any, **para
     out = op.bind(x, *args, **params) if kernel is None else array(kernel(raw, *others, **params))
     x._raw = to
     return out
+
+
+def _rescue(level: Level | None, x: Array, spare: Array) -> bool:
+    return level is not None and level.rescue(x, spare)
 
 
 def _fits(other: Any, raw: Any) -> bool:

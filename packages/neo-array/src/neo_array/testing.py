@@ -36,7 +36,7 @@ def samples(op: Op, /, *, seed: int = 0) -> list[Sample]:
 
 
 def arguments(s: Sample, /, *, device: DeviceLike = "numpy", dtype: DType = _dtypes.float64) -> tuple[Any, ...]:
-    """Return a sample's arguments as Arrays on `device`. Floating arrays get `dtype`; Python numbers stay as they are."""
+    """Return a sample's arguments as Arrays on `device`: floating ones of `dtype`; Python numbers stay as they are."""
 
     def build(value: Any) -> Any:
         if not isinstance(value, np.ndarray | np.generic):
@@ -53,7 +53,7 @@ def run(op: Op, s: Sample, /, *, device: DeviceLike = "numpy", dtype: DType = _d
 
 
 def differentiated(op: Op, s: Sample, /) -> tuple[int, ...]:
-    """Return the positions of the arguments to differentiate: `wrt`, or every floating array; none for a discrete op."""
+    """Return the positions of what to differentiate: `wrt`, or every floating array; none for a discrete op."""
     if op.discrete:
         return ()
     if s.wrt is not None:

@@ -59,10 +59,15 @@ class Tangent(Level):
         finally:
             set_stack(outer)
 
-    def rescue(self, array: Array) -> None:
+    def rescue(self, array: Array, spare: Array) -> bool:
+        known = self.knows(array)
         for key, tangent in self.watched.items():
             if tangent is array:
-                self.watched[key] = Array(array._raw)
+                self.watched[key] = spare
+                known = True
+        if self.knows(array):  # from here on its tangent lives as long as the spare
+            self.put(spare, self.watched[array._id])
+        return known
 
     def close(self) -> None:
         self.watched.clear()
