@@ -1,5 +1,7 @@
 """Device-aware immutable arrays; every op with its forward and derivative rules in one block."""
 
+from typing import Final
+
 from neo_array import random as random
 from neo_array import tree as tree
 from neo_array._array import Array as Array
@@ -9,7 +11,7 @@ from neo_array._device import default_device as default_device
 from neo_array._device import set_default_backend as set_default_backend
 from neo_array._device import use_device as use_device
 from neo_array._dtypes import DType as DType
-from neo_array._dtypes import bool_ as bool  # noqa: F401  (the standard's name)
+from neo_array._dtypes import bool_ as _bool
 from neo_array._dtypes import complex64 as complex64
 from neo_array._dtypes import complex128 as complex128
 from neo_array._dtypes import float16 as float16
@@ -43,3 +45,5 @@ from neo_array._rules import NoDerivative as NoDerivative
 from neo_array._rules import Shape as Shape
 from neo_array._version import __version__ as __version__
 from neo_array.ops import *  # noqa: F403  (the ops, each exported by name in ops/__init__.py)
+
+bool: Final[DType] = _bool  # the standard's name; `import ... as bool` would be no export to type checkers

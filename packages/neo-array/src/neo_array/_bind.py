@@ -245,7 +245,8 @@ def residual(kept: Residual, op: Op, args: Args, out: Any) -> Any:
 
 def is_differentiable(x: Array) -> bool:
     """Tell whether derivatives of the array make sense: its dtype is floating or complex."""
-    return x._raw.dtype in backends.INEXACT
+    dtype = x._raw.dtype
+    return dtype in backends.INEXACT or getattr(dtype, "kind", "") == "V"  # ml_dtypes' bfloat16 on NumPy
 
 
 def raise_no_derivative(op: Op, name: str) -> None:

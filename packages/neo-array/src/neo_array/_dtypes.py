@@ -41,6 +41,8 @@ _DEFAULT: Final = (bool_, int64, float32, complex64)
 
 def as_dtype(dtype: object) -> DType:
     """Return the dtype that a name, a Python type, a NumPy type or a dtype stands for."""
+    if dtype == "bfloat16":
+        return _bfloat16()
     python = {bool: bool_, int: int64, float: float32, complex: complex64}
     if isinstance(dtype, type) and dtype in python:
         return python[dtype]
@@ -52,6 +54,16 @@ def as_dtype(dtype: object) -> DType:
         raise DTypeError(f"dtype: got {dtype!r}; use one of {', '.join(DTYPES)}")
     result: DType = found
     return result
+
+
+def _bfloat16() -> DType:
+    """Return the dtype that NumPy lacks and ml_dtypes defines."""
+    try:
+        import ml_dtypes
+    except ModuleNotFoundError:
+        raise DTypeError("dtype: bfloat16 needs the package ml_dtypes; install neo-array[bfloat16]") from None
+    found: DType = np.dtype(ml_dtypes.bfloat16)
+    return found
 
 
 def is_inexact(dtype: DType) -> bool:
