@@ -50,6 +50,8 @@ def as_dtype(dtype: object) -> DType:
         found = np.dtype(dtype)  # type: ignore[call-overload]
     except TypeError:
         found = None
+    if dtype is None:  # NumPy's float64
+        found = None
     if found is None or (found.name not in DTYPES and found.name != "bfloat16"):
         raise DTypeError(f"dtype: got {dtype!r}; use one of {', '.join(DTYPES)}")
     result: DType = found
@@ -81,6 +83,8 @@ def result_type(*operands: object) -> DType:
     numbers = [x.item() if isinstance(x, np.generic) else x for x in operands]
     scalars = [x for x in numbers if type(x) in _SCALAR_RANK]
     dtypes = [as_dtype(getattr(x, "dtype", x)) for x in numbers if type(x) not in _SCALAR_RANK]
+    if not operands:
+        raise DTypeError("result_type: needs at least one operand")
     out: DType | None = None
     for dtype in dtypes:
         out = dtype if out is None else _promote(out, dtype)

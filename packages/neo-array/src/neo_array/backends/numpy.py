@@ -99,6 +99,17 @@ def _count(raw: Any) -> int:
 _CALL: Final = _calibrate()
 
 
+def numeric(f: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a NumPy function refuse booleans, as the other backends do."""
+
+    def call(x: Any, *others: Any) -> Any:
+        if x.dtype.kind == "b":
+            raise TypeError
+        return f(x, *others)
+
+    return call
+
+
 class _Quiet(threading.local):
     """A context of this thread's own in which NumPy's floating-point warnings are off."""
 

@@ -173,6 +173,8 @@ _FRESH: Final = min(_storage_users(torch.zeros(1)), 8)
 # --- Kernels that are more than one call ---
 def sign(raw: Any) -> Any:
     """Return the sign; nan stays nan, as NumPy has it."""
+    if raw.dtype is torch.bool:
+        raise TypeError
     signs = torch.sign(raw)
     return torch.where(torch.isnan(raw), raw, signs) if raw.is_floating_point() else signs
 

@@ -11,7 +11,7 @@ import numpy as np
 from neo_array._array import Array, ArrayLike
 from neo_array._errors import DTypeError
 from neo_array._primitive import Sample, bind, primitive, sample
-from neo_array.backends.numpy import quiet
+from neo_array.backends.numpy import numeric, quiet
 
 
 # --- Identity ---
@@ -85,7 +85,7 @@ def power(x1: ArrayLike, x2: ArrayLike, /) -> Array:
     return bind(power, x1, x2)
 
 
-power.kernel("numpy")(quiet(operator.pow))
+power.kernel("numpy")(numeric(quiet(operator.pow)))
 power.kernel("torch")("neo_array.backends.torch:power")
 
 

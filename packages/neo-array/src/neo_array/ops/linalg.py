@@ -10,7 +10,7 @@ import numpy as np
 from neo_array._array import Array
 from neo_array._errors import ShapeError
 from neo_array._primitive import COMES_WITH_VMAP, Sample, bind, primitive, sample
-from neo_array.backends.numpy import quiet
+from neo_array.backends.numpy import numeric, quiet
 from neo_array.ops.shaping import reshape
 
 
@@ -32,7 +32,7 @@ def matmul(x1: Array, x2: Array, /) -> Array:
     return bind(matmul, x1, x2)
 
 
-matmul.kernel("numpy")(quiet(operator.matmul))
+matmul.kernel("numpy")(numeric(quiet(operator.matmul)))
 matmul.kernel("torch", "cupy")(operator.matmul)
 matmul.vjp(x1=lambda g, x2: g @ x2.mT, x2=lambda g, x1: x1.mT @ g)
 
