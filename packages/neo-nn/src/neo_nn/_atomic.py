@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +14,7 @@ from pathlib import Path
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success move it there, durably, and delete it otherwise.
 
-    Links are followed, and the permissions of a replaced file are kept.
+    Links are followed. The file has the permissions of the one that it replaces, or those of any new file.
     """
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
@@ -23,20 +23,21 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         )
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
     try:
+        temporary.touch(exist_ok=False)
+        mode = (target if target.exists() else temporary).stat().st_mode  # what is written there may bring its own
         yield temporary
-        if target.exists():
-            shutil.copymode(target, temporary)
-        _sync(temporary)
+        _sync(temporary, os.O_RDWR)
+        temporary.chmod(stat.S_IMODE(mode))
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
     if hasattr(os, "O_DIRECTORY"):  # Windows cannot open a folder, and makes renames durable itself
-        _sync(target.parent)
+        _sync(target.parent, os.O_RDONLY)
 
 
-def _sync(path: Path) -> None:
+def _sync(path: Path, access: int) -> None:
     """Wait until the disk has a file's contents, or a folder's entries."""
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, access)
     try:
         os.fsync(descriptor)
     finally:

@@ -52,12 +52,23 @@ class Header:
         fields = {name: packed.get(name, "") for name in ("values", "metadata", "tensors")}
         if checksum_of_text(fields) != packed.get("checksum"):
             raise damaged(file, "its header does not match its checksum")
-        return Header(json.loads(fields["values"]), json.loads(fields["metadata"]), fields["tensors"])
+        return Header(_read(file, fields["values"]), _read(file, fields["metadata"]), fields["tensors"])
 
 
 def damaged(file: str, how: str) -> CheckpointError:
     """Return the error for a file that is not what was written."""
     return CheckpointError(f"{file}: is damaged or no checkpoint: {how}; restore it from a copy, or train again")
+
+
+def _read(file: str, text: str) -> dict[str, Any]:
+    """Parse what `json.dumps` of a dict wrote; anything else was not written by us."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise damaged(file, f"its header is not JSON ({error})") from None
+    if not isinstance(found, dict):
+        raise damaged(file, f"its header holds a {type(found).__name__} in place of a dict")
+    return found
 
 
 def _as_json(metadata: Mapping[str, object]) -> str:

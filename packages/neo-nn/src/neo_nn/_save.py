@@ -46,7 +46,7 @@ def save(path: PathLike, tree: object, /, *, metadata: Mapping[str, object] | No
 
     Raises:
         DTypeError: for another kind of leaf, a dtype that safetensors has not, or metadata that are no JSON.
-        TreeError: if two leaves have one path, as in `{"a.b": x, "a": {"b": y}}`.
+        TreeError: if two leaves have one path, as in `{"1": x, 1: y}`.
         OSError: if the file cannot be written.
     """
     from safetensors import SafetensorError

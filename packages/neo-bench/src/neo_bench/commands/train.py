@@ -20,7 +20,11 @@ _RATES: Final = ", ".join(f"{name} {rate}" for name, rate in OPTIMIZERS.items())
 def train(
     ctx: typer.Context,
     dataset: Annotated[
-        str, typer.Option(help=f"Dataset: {' or '.join(DATASETS)}.", autocompletion=lambda: list(DATASETS))
+        str,
+        typer.Option(
+            help=f"{' or '.join(DATASETS)}; mnist from $NEO_DATA_DIR, the cache or the network.",
+            autocompletion=lambda: list(DATASETS),
+        ),
     ] = _DEFAULTS.dataset,
     epochs: Annotated[int, typer.Option(help="Passes over the training images.")] = _DEFAULTS.epochs,
     batch_size: Annotated[int, typer.Option(help="Images in one step.")] = _DEFAULTS.batch_size,

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import statistics
 from itertools import zip_longest
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from neo_bench.training.run import Run, Side
+from neo_bench.training.progress import Epoch
+from neo_bench.training.run import Run
+
+_HEADINGS = ("loss", "train", "test", "s")
 
 
 def summary(run: Run, /) -> RenderableType:
@@ -17,43 +21,43 @@ def summary(run: Run, /) -> RenderableType:
     table.add_column("epoch", justify="right")
     for side in run.sides:
         prefix = f"{side.learner.name}\n" if len(run.sides) > 1 else ""
-        for heading in ("loss", "train", "test", "s"):
+        for heading in _HEADINGS:
             table.add_column(prefix + heading, justify="right")
     for number, epochs in enumerate(zip_longest(*(side.progress.epochs for side in run.sides)), start=1):
-        cells = [str(number)]
-        for epoch in epochs:
-            cells += (
-                [
-                    f"{epoch['loss']:.4f}",
-                    f"{epoch['train_accuracy']:.4f}",
-                    f"{epoch['test_accuracy']:.4f}",
-                    f"{epoch['seconds']:.2f}",
-                ]
-                if epoch
-                else [""] * 4
-            )
-        table.add_row(*cells)
+        table.add_row(str(number), *(cell for epoch in epochs for cell in _cells(epoch)))
     return Group(table, *(Text(line) for line in comparison(run)))
+
+
+def _cells(epoch: Epoch | None, /) -> tuple[str, ...]:
+    """Return the figures of an epoch under their headings; blanks where a side has not come so far."""
+    if epoch is None:
+        return ("",) * len(_HEADINGS)
+    return (
+        f"{epoch['loss']:.4f}",
+        f"{epoch['train_accuracy']:.4f}",
+        f"{epoch['test_accuracy']:.4f}",
+        f"{epoch['seconds']:.2f}",
+    )
 
 
 def comparison(run: Run, /) -> list[str]:
     """Return how two sides compare in agreement and time, a sentence each; nothing for one side."""
     if len(run.sides) < 2:
         return []
-    ours, theirs = run.sides
     lines = [
         f"first {found['steps']} losses: relative difference {found['largest_relative_difference']:.1e} at most"
         for found in run.agreements
     ]
-    our_time, their_time = _training_seconds(ours), _training_seconds(theirs)
-    if our_time and their_time:
+    ours, theirs = run.sides
+    seconds = [
+        (mine["seconds"], other["seconds"])
+        for mine, other in zip(ours.progress.epochs, theirs.progress.epochs, strict=False)
+    ]
+    if seconds:
+        mine, other = (statistics.median(column) for column in zip(*seconds, strict=True))
+        ratio = statistics.median(other / mine for mine, other in seconds)
         lines.append(
-            f"training: {ours.learner.name} {our_time:.2f} s, {theirs.learner.name} {their_time:.2f} s, "
-            f"ratio {their_time / our_time:.2f}"
+            f"an epoch takes {ours.learner.name} {mine:.2f} s, {theirs.learner.name} {other:.2f} s, "
+            f"ratio {ratio:.2f} (medians)"
         )
     return lines
-
-
-def _training_seconds(side: Side, /) -> float:
-    """Return the seconds of all finished epochs, without evaluation."""
-    return sum(epoch["seconds"] for epoch in side.progress.epochs)

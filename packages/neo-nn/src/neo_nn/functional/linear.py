@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from neo_array import Array, Sample, ShapeError, bind, primitive, sample
+from neo_array import Array, Sample, ShapeError, bind, matmul, primitive, sample
 from neo_array._primitive import COMES_WITH_VMAP
 from neo_array.ops.reductions import reduce_sum  # `sum` would check and complete what is known here
 
@@ -25,7 +25,8 @@ def linear(x: Array, weight: Array, bias: Array | None = None, /) -> Array:
     Raises:
         ShapeError: if the sizes do not fit.
     """
-    return bind(project, x, weight) if bias is None else bind(affine, x, weight, bias)
+    out: Array = project.bind(x, weight) if bias is None else affine.bind(x, weight, bias)
+    return out
 
 
 # --- Helpers: products on raw arrays, sums of tangents ---
@@ -57,7 +58,7 @@ def affine(x: Array, weight: Array, bias: Array, /) -> Array:
 
 
 affine.kernel("torch")("neo_nn._torch:affine")
-affine.vjp(bias=lambda g: bind(reduce_sum, g, axis=tuple(range(g.ndim - 1)), keepdims=False) if g.ndim > 1 else g)
+affine.vjp(bias=lambda g: reduce_sum.bind(g, axis=tuple(range(g.ndim - 1)), keepdims=False) if g.ndim > 1 else g)
 
 
 @affine.kernel("numpy", "cupy")
@@ -89,13 +90,15 @@ project.kernel("numpy", "cupy")(_product)
 @project.vjp("x")
 def _times(g: Array, weight: Array) -> Array:
     """Return g @ weight: (..., m), (m, n) -> (..., n)."""
-    return g @ weight if g.ndim == 2 else project(g, weight.T)
+    out: Array = matmul.bind(g, weight) if g.ndim == 2 else project.bind(g, weight.T)
+    return out
 
 
 @affine.vjp("weight")
 @project.vjp("weight")
 def _(g: Array, x: Array) -> Array:
-    return bind(outer_sum, g, x)
+    out: Array = outer_sum.bind(g, x)
+    return out
 
 
 @project.jvp
@@ -111,7 +114,7 @@ def outer_sum(a: Array, b: Array, /) -> Array:
 
 
 outer_sum.kernel("torch")("neo_nn._torch:outer_sum")
-outer_sum.vjp(a=lambda g, b: bind(project, b, g), b=lambda g, a: _times(a, g))
+outer_sum.vjp(a=lambda g, b: project.bind(b, g), b=lambda g, a: _times(a, g))
 
 
 @outer_sum.kernel("numpy", "cupy")

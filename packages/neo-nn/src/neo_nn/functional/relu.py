@@ -25,10 +25,10 @@ def relu_grad(cotangent: Array, y: Array, /) -> Array:
 
 
 relu.kernel("torch")("torch:relu")
-relu.vjp(x=lambda g, out: bind(relu_grad, g, stop_gradient(out)))
+relu.vjp(x=lambda g, out: relu_grad.bind(g, stop_gradient.bind(out)))
 relu_grad.kernel("torch")("neo_nn._torch:relu_grad")
 relu_grad.vjp(
-    cotangent=lambda g, y: bind(relu_grad, g, y),
+    cotangent=lambda g, y: relu_grad.bind(g, y),
     y=NoDerivative("where relu's output is positive changes in steps, so relu's own rule takes it as a constant"),
 )
 

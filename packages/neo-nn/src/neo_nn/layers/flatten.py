@@ -20,7 +20,5 @@ class Flatten(Module):
     def __call__(self, x: Array, /) -> Array:
         """Flatten x."""
         if not 0 <= self.start < x.ndim:
-            raise ShapeError(
-                f"Flatten: start={self.start} needs an input with more than {self.start} axes, got shape {x.shape}"
-            )
+            raise ShapeError(f"Flatten: start={self.start} is no axis of an input of shape {x.shape}")
         return reshape(x, (*x.shape[: self.start], math.prod(x.shape[self.start :])))

@@ -47,7 +47,8 @@ def cross_entropy(logits: Array, labels: Array, /, *, reduction: Reduction = "me
     check_reduction("cross_entropy", reduction)
     if type(labels) is not Array or labels.dtype != int64:
         labels = _as_labels(labels)
-    return bind(softmax_cross_entropy, logits, labels, reduction=reduction)
+    loss: Array = softmax_cross_entropy.bind(logits, labels, reduction=reduction)
+    return loss
 
 
 def _as_labels(labels: object) -> Array:
@@ -90,7 +91,8 @@ def _(logits: Any, labels: Any, *, reduction: Reduction) -> Any:
 
 @softmax_cross_entropy.vjp("logits")
 def _(g: Array, logits: Array, labels: Array, *, reduction: Reduction) -> Array:
-    return bind(cross_entropy_grad, g, logits, labels, reduction=reduction)
+    out: Array = cross_entropy_grad.bind(g, logits, labels, reduction=reduction)
+    return out
 
 
 @softmax_cross_entropy.jvp
