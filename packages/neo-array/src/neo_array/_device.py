@@ -32,7 +32,9 @@ _default_backend: list[str] = []  # set_default_backend writes it; the environme
 
 def default_backend() -> str:
     """Return the backend that `"cpu"` and unspecified devices mean."""
-    return _default_backend[0] if _default_backend else _known_backend(os.environ.get("NEO_BACKEND", "numpy"))
+    if _default_backend:
+        return _default_backend[0]
+    return _known_backend(os.environ.get("NEO_BACKEND", "numpy"), "environment variable NEO_BACKEND")
 
 
 def set_default_backend(name: str) -> None:
@@ -82,9 +84,9 @@ def as_device(device: DeviceLike | None) -> Device:
     raise DeviceError(f'device: got {device!r}; use "numpy", "torch:cpu", "torch:cuda:0", "cupy:0", "cpu" or "cuda"')
 
 
-def _known_backend(name: str) -> str:
+def _known_backend(name: str, source: str = "backend") -> str:
     if name not in BACKENDS:
-        raise DeviceError(f"backend: got {name!r}; use one of {', '.join(BACKENDS)}")
+        raise DeviceError(f"{source}: got {name!r}; use one of {', '.join(BACKENDS)}")
     return name
 
 

@@ -112,7 +112,7 @@ set_stack = _stack.set
 OPEN: Final[list[weakref.ref[Level]]] = []
 CROWD: Final[list[weakref.ref[Level]]] = []
 RETAINED: Final[list[weakref.ref[Level]]] = []  # closed tapes whose entries a pullback still needs
-_register_lock = threading.RLock()  # re-entered when a collection inside it drops another level
+_register_lock = threading.Lock()
 
 
 def entered(level: Level) -> Stack:
@@ -132,7 +132,7 @@ def entered(level: Level) -> Stack:
     `set_stack` is one call into C, and nothing can come between `finally` and it.
     """
     outer = current_stack()
-    ref = weakref.ref(level, _forget)
+    ref = weakref.ref(level, OPEN.remove)  # for a level that is never left
     with _register_lock:
         ours = sum(known() in outer.chain for known in OPEN)
         if len(OPEN) > ours:
@@ -152,14 +152,7 @@ def left(level: Level) -> None:
 def retain(level: Level) -> None:
     """Say that a closed level's entries live on, so that a donation leaves their values alone."""
     with _register_lock:
-        RETAINED.append(weakref.ref(level, _forget))
-
-
-def _forget(ref: weakref.ref[Level]) -> None:
-    with _register_lock:
-        for register in (OPEN, CROWD, RETAINED):
-            if ref in register:
-                register.remove(ref)
+        RETAINED.append(weakref.ref(level, RETAINED.remove))
 
 
 def show(stack: Stack, start: int, op: Op, args: Args, params: Params, out: Any) -> None:

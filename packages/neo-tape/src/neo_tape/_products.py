@@ -108,7 +108,7 @@ def jvp(f: Callable[..., Any], primals: Any, tangents: Any, *, has_aux: bool = F
         result = f(*inputs.tree())
         output, aux = _split_aux(result, "jvp") if has_aux else (result, None)
         leaves, treedef = tree.flatten(output)
-        found = [level.watched.get(x._id) if type(x) is Array else None for x in leaves]
+        found = list(map(level.get, leaves))
     finally:
         set_stack(outer)
         left(level)

@@ -19,31 +19,26 @@ if TYPE_CHECKING:
 class Tangent(Level):
     """Tangents by array id. They are held as long as their array lives, no longer: a chain keeps one, not all."""
 
-    __slots__ = ("_lifetimes", "watched")
+    __slots__ = ("watched",)
 
     def __init__(self, pairs: Iterable[tuple[Array, Array]]) -> None:
-        self.watched: dict[int, Array] = {}
-        self._lifetimes: dict[int, weakref.ref[Array]] = {}
+        self.watched: dict[int, tuple[Array, weakref.ref[Array]]] = {}
         for array, tangent in pairs:
             self.put(array, tangent)
 
     def put(self, array: Array, tangent: Array) -> None:
-        """Give an array its tangent."""
-        self.watched[array._id] = tangent
-        self._lifetimes[array._id] = weakref.ref(array, partial(self._drop, array._id))
+        """Give an array its tangent, until it dies."""
+        # The callback is C alone, called as watched.pop(id, ref): an interrupt that came while a Python one runs would
+        # be printed and lost.
+        self.watched[array._id] = tangent, weakref.ref(array, partial(self.watched.pop, array._id))
 
-    def _drop(self, key: int, _: object) -> None:
-        self.watched.pop(key, None)
-        self._lifetimes.pop(key, None)
-
-    def tangent(self, array: Array) -> Array:
-        """Return an array's tangent; zeros if it does not depend on the inputs."""
-        found = self.watched.get(array._id)
-        return zeros_like(array) if found is None else found
+    def get(self, array: object) -> Array | None:
+        """Return an array's tangent, or None if it does not depend on the inputs."""
+        found = self.watched.get(array._id) if type(array) is Array else None
+        return None if found is None else found[0]
 
     def see(self, stack: Stack, index: int, op: Op, args: Args, params: Params, out: Any) -> None:
-        watched = self.watched
-        tangents = [watched.get(a._id) if type(a) is Array else None for a in args]
+        tangents = list(map(self.get, args))
         if op.discrete or all(t is None for t in tangents):
             return
         outputs = out if op.multi else (out,)
@@ -60,18 +55,16 @@ class Tangent(Level):
             set_stack(outer)
 
     def rescue(self, array: Array, spare: Array) -> bool:
-        known = self.knows(array)
-        for key, tangent in self.watched.items():
-            if tangent is array:
-                self.watched[key] = spare
-                known = True
-        if self.knows(array):  # from here on its tangent lives as long as the spare
-            self.put(spare, self.watched[array._id])
-        return known
+        tangent = self.get(array)
+        if tangent is not None:  # from here on its tangent lives as long as the spare
+            self.put(spare, tangent)
+        held = [key for key, (each, _) in self.watched.items() if each is array]
+        for key in held:
+            self.watched[key] = spare, self.watched[key][1]
+        return tangent is not None or bool(held)
 
     def close(self) -> None:
         self.watched.clear()
-        self._lifetimes.clear()
 
 
 def push(op: Op, tangents: list[Array | None], args: Args, params: Params, out: Any) -> Any:

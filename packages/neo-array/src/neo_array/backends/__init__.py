@@ -80,6 +80,11 @@ def available() -> list[str]:
     return [name for name in _PACKAGES if find_spec(name) and find_spec(f"{__name__}.{name}")]
 
 
+def devices() -> list[Device]:
+    """Return every place to compute on that this machine has: NumPy's, then those of the other installed libraries."""
+    return [device for name in available() for device in named(name).devices()]
+
+
 def of(raw: Any) -> Backend:
     """Return the backend of a raw array, or of what stands in for one."""
     found = _by_type.get(type(raw))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import weakref
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -19,7 +20,8 @@ RAW: Final = torch.Tensor
 
 # every NumPy dtype that torch knows under the same name
 _NATIVE: Final = {d: getattr(torch, n) for n, d in DTYPES.items() if isinstance(getattr(torch, n, None), torch.dtype)}
-_constants: Final[dict[int, Any]] = {}  # 0-d host tensors that may meet CUDA tensors, by id
+# 0-d host tensors that may meet CUDA tensors, by id
+_constants: Final[weakref.WeakValueDictionary[int, Any]] = weakref.WeakValueDictionary()
 _NUMPY: Final = {native: d for d, native in _NATIVE.items()}
 
 
@@ -81,7 +83,7 @@ def copy(raw: Any) -> Any:
 def constant(value: Scalar, like: Any) -> Any:
     """Return a 0-d tensor on the host: it costs 1.3 us to combine with, a Python number 2.7. CUDA takes it too."""
     made = torch.tensor(value, dtype=like.dtype)
-    if like.is_cuda:
+    if torch.cuda.is_available():
         _constants[id(made)] = made
     return made
 
@@ -133,9 +135,11 @@ def guard(kernel: Callable[..., Any]) -> Callable[..., Any]:
         return kernel
 
     def guarded(*raws: Any, **options: Any) -> Any:
-        places = {r.device for r in raws if r is not None and id(r) not in _constants}
-        if len(places) > 1:
-            raise DeviceError(f"arguments live on {' and '.join(sorted(map(str, places)))}")
+        first = raws[0].device
+        if any(r.device != first for r in raws[1:]):
+            places = {str(r.device) for r in raws if id(r) not in _constants}
+            if len(places) > 1:
+                raise DeviceError(f"arguments live on {' and '.join(sorted(places))}")
         return kernel(*raws, **options)
 
     return guarded

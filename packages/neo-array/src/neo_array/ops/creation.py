@@ -12,7 +12,7 @@ from neo_array import _dtypes, backends
 from neo_array._array import Array
 from neo_array._device import Device, DeviceLike, as_device
 from neo_array._dtypes import DType, Scalar, as_dtype
-from neo_array._errors import DTypeError, ShapeError
+from neo_array._errors import DTypeError, NeoError, ShapeError
 from neo_array._primitive import COMES_WITH_VMAP, Sample, bind, primitive, sample
 from neo_array.ops.casting import astype
 
@@ -67,7 +67,8 @@ def asarray(
         from neo_array.ops.shaping import stack
 
         place = inside.device if device is None else as_device(device)
-        return asarray(stack([asarray(x, device=place) for x in obj]), dtype=dtype)
+        items = [x if isinstance(x, Array) and device is None else asarray(x, device=place) for x in obj]
+        return asarray(stack(items), dtype=dtype)
     try:
         values = np.array(obj)
     except ValueError as error:
@@ -96,6 +97,8 @@ def _from_foreign(
     target = wanted or own
     try:
         out = Array(backends.named(place.backend).asarray(values, target, place, copy is not False))
+    except NeoError:
+        raise
     except ValueError as error:
         raise ValueError(f"asarray: copy=False, but {error}; drop copy=False") from None
     if copy is False:

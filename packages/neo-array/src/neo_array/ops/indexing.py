@@ -10,7 +10,7 @@ import numpy as np
 
 from neo_array import backends
 from neo_array._array import Array, Index
-from neo_array._errors import DTypeError, ShapeError
+from neo_array._errors import DeviceError, DTypeError, ShapeError
 from neo_array._primitive import COMES_WITH_VMAP, Sample, bind, primitive, sample
 from neo_array._rules import NoDerivative, Shape
 from neo_array.ops.creation import asarray
@@ -182,6 +182,11 @@ def _getitem_arrays(x: Array, items: tuple[Any, ...]) -> Array:
 
 def positions(x: Array, items: tuple[Any, ...]) -> Any:
     """Return the flat positions that an index selects, as NumPy computes them."""
+    for item in items:
+        if isinstance(item, Array) and item.device != x.device:
+            raise DeviceError(
+                f'index: an index on {item.device} for an array on {x.device}; move it, .to("{x.device}")'
+            )
     lowered = tuple(map(_lowered, items))
     try:
         return np.arange(x.size).reshape(x.shape)[lowered]

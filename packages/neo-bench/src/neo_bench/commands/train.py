@@ -22,7 +22,7 @@ def train(
     dataset: Annotated[
         str,
         typer.Option(
-            help=f"{' or '.join(DATASETS)}; mnist from $NEO_DATA_DIR, the cache or the network.",
+            help=f"{' or '.join(DATASETS)}; mnist is read from $NEO_DATA_DIR or the cache, else downloaded.",
             autocompletion=lambda: list(DATASETS),
         ),
     ] = _DEFAULTS.dataset,

@@ -33,8 +33,14 @@ def linear(x: Array, weight: Array, bias: Array | None = None, /) -> Array:
 def _product(x: Any, weight: Any) -> Any:
     """Return x @ weight.T on raw arrays; rows of all leading axes make one product, which is faster than a stack."""
     if x.ndim == 2:
-        return x @ weight.T
-    return (_rows(x) @ weight.T).reshape(x.shape[:-1] + weight.shape[:1])
+        return _matmul(x, weight.T)
+    return _matmul(_rows(x), weight.T).reshape(x.shape[:-1] + weight.shape[:1])
+
+
+def _matmul(a: Any, b: Any) -> Any:
+    """Return a @ b in their own dtype: NumPy multiplies matrices of bfloat16 as float32."""
+    y = a @ b
+    return y if y.dtype == a.dtype else y.astype(a.dtype)
 
 
 def _rows(x: Any) -> Any:
@@ -120,10 +126,10 @@ outer_sum.vjp(a=lambda g, b: project.bind(b, g), b=lambda g, a: _times(a, g))
 @outer_sum.kernel("numpy", "cupy")
 def _(a: Any, b: Any) -> Any:
     if a.ndim == b.ndim == 2:
-        return a.T @ b
+        return _matmul(a.T, b)
     if a.shape[:-1] != b.shape[:-1]:
         raise ValueError
-    return _rows(a).T @ _rows(b)
+    return _matmul(_rows(a).T, _rows(b))
 
 
 @outer_sum.jvp

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from neo_array import Array, NoDerivative, Sample, bind, primitive, sample, stop_gradient
+from neo_array import Array, DTypeError, NoDerivative, Sample, bind, primitive, sample, stop_gradient
 
 _SAME_SIZE: Final = {2: np.int16, 4: np.int32, 8: np.int64}
 
@@ -25,16 +25,20 @@ def relu_grad(cotangent: Array, y: Array, /) -> Array:
 
 
 relu.kernel("torch")("torch:relu")
-relu.vjp(x=lambda g, out: relu_grad.bind(g, stop_gradient.bind(out)))
 relu_grad.kernel("torch")("neo_nn._torch:relu_grad")
-relu_grad.vjp(
-    cotangent=lambda g, y: relu_grad.bind(g, y),
-    y=NoDerivative("where relu's output is positive changes in steps, so relu's own rule takes it as a constant"),
-)
+relu.vjp(x=lambda g, out: relu_grad.bind(g, stop_gradient.bind(out)))
+relu_grad.vjp(y=NoDerivative("relu is piecewise linear, and its own rule takes its output as a constant"))
+
+
+@relu_grad.vjp("cotangent")
+def _(g: Array, y: Array) -> Array:
+    return bind(relu_grad, g, y)
 
 
 @relu.kernel("numpy")
 def _(x: Any) -> Any:
+    if x.dtype.kind == "c":  # NumPy orders complex numbers, by their real parts first
+        raise TypeError
     return np.maximum(x, np.zeros((), x.dtype))  # a 0-d array combines faster than a Python number
 
 
@@ -44,6 +48,12 @@ def _(g: Any, y: Any) -> Any:
     integer = _SAME_SIZE[g.dtype.itemsize]
     mask = np.less_equal(y, 0).astype(integer) - integer(1)  # all ones where g is kept
     return np.bitwise_and(mask, g.view(integer)).view(g.dtype)
+
+
+@relu.explain
+def _(x: Array, /) -> None:
+    if x.dtype.kind == "c":
+        raise DTypeError(f"relu: needs real numbers, got {x.dtype}; take a part or the absolute value first")
 
 
 # --- Samples ---

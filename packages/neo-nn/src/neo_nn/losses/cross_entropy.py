@@ -156,14 +156,11 @@ def _curvature(t: Array, g: Array, logits: Array, reduction: Reduction) -> Array
     """Return g times softmax's derivative, softmax(logits) * (t - sum(softmax(logits) * t)). It is symmetric in t."""
     p = softmax(logits)
     weighted = p * t
-    spread = (
-        expand_dims(g, axis=-1)
-        if reduction == "none"
-        else g / (logits.size // logits.shape[-1])
-        if reduction == "mean"
-        else g
-    )
-    return spread * (weighted - p * sum(weighted, axis=-1, keepdims=True))
+    if reduction == "none":
+        g = expand_dims(g, axis=-1)
+    elif reduction == "mean":
+        g = g / (logits.size // logits.shape[-1])
+    return g * (weighted - p * sum(weighted, axis=-1, keepdims=True))
 
 
 def _rows(x: Any) -> Any:
@@ -182,8 +179,9 @@ def _(logits: Array, labels: Array, /, *, reduction: Reduction) -> None:
             f"cross_entropy: labels must have shape {logits.shape[:-1]} for logits {logits.shape}, got {labels.shape}; "
             "the classes are the last axis of the logits, and labels are class numbers, not one-hot rows"
         )
-    low, high = labels.min().item(), labels.max().item()
-    raise IndexError(f"cross_entropy: labels must be in [0, {logits.shape[-1]}), got values from {low} to {high}")
+    low, high = (int(labels.min()), int(labels.max())) if labels.size else (0, 0)
+    if low < 0 or high >= logits.shape[-1]:
+        raise IndexError(f"cross_entropy: labels must be in [0, {logits.shape[-1]}), got values from {low} to {high}")
 
 
 # --- Samples ---
