@@ -109,9 +109,9 @@ current_stack = _stack.get
 set_stack = _stack.set
 
 # Process-wide: weak references to every open level, and those that were opened beside a level of another context.
-OPEN: Final[list[weakref.ref[Level]]] = []
-CROWD: Final[list[weakref.ref[Level]]] = []
-RETAINED: Final[list[weakref.ref[Level]]] = []  # closed tapes whose entries a pullback still needs
+OPEN: Final[set[weakref.ref[Level]]] = set()
+CROWD: Final[set[weakref.ref[Level]]] = set()
+RETAINED: Final[set[weakref.ref[Level]]] = set()  # closed tapes whose entries a pullback still needs
 _register_lock = threading.Lock()
 
 
@@ -132,12 +132,12 @@ def entered(level: Level) -> Stack:
     `set_stack` is one call into C, and nothing can come between `finally` and it.
     """
     outer = current_stack()
-    ref = weakref.ref(level, OPEN.remove)  # for a level that is never left
+    ref = weakref.ref(level, OPEN.discard)  # for a level that is never left
     with _register_lock:
-        ours = sum(known() in outer.chain for known in OPEN)
+        ours = sum(known() in outer.chain for known in tuple(OPEN))
         if len(OPEN) > ours:
-            CROWD.append(ref)
-        OPEN.append(ref)
+            CROWD.add(ref)
+        OPEN.add(ref)
     return Stack((*outer.levels, level), (*outer.chain, level))
 
 
@@ -146,13 +146,13 @@ def left(level: Level) -> None:
     level.close()
     with _register_lock:
         for register in (OPEN, CROWD):
-            register[:] = [ref for ref in register if ref() is not level]
+            register.difference_update([ref for ref in tuple(register) if ref() is level])
 
 
 def retain(level: Level) -> None:
     """Say that a closed level's entries live on, so that a donation leaves their values alone."""
     with _register_lock:
-        RETAINED.append(weakref.ref(level, RETAINED.remove))
+        RETAINED.add(weakref.ref(level, RETAINED.discard))
 
 
 def show(stack: Stack, start: int, op: Op, args: Args, params: Params, out: Any) -> None:

@@ -30,7 +30,7 @@ _WHY: Final = "its input is a random key, and keys are integers"
 
 
 def _philox(key: Any, purpose: int, data: int = 0) -> np.random.Philox:
-    return np.random.Philox(key=key.view(np.uint64), counter=[0, 0, data, purpose])
+    return np.random.Philox(key=key.view(np.uint64), counter=np.array([0, 0, data, purpose], np.uint64))
 
 
 # --- Keys ---
@@ -60,7 +60,10 @@ def split(key: Key, n: int = 2, /) -> Array:
 
     Do not use the key itself afterwards.
     """
-    return bind(derive, _checked(key), purpose=_SPLIT, count=n, data=0)
+    count = _integer("split", "n", n)
+    if count < 0:
+        raise ShapeError(f"random.split: n must not be negative, got {n}")
+    return bind(derive, _checked(key), purpose=_SPLIT, count=count, data=0)
 
 
 def fold_in(key: Key, data: int, /) -> Key:
@@ -166,18 +169,21 @@ def uniform(
     if not minval <= maxval:
         raise ShapeError(f"random.uniform: needs minval <= maxval, got {minval} and {maxval}")
     unit = _draw(key, "uniform", shape, dtype, device)
-    if (minval, maxval) == (0.0, 1.0):
+    exact = unit.dtype in (_dtypes.float32, _dtypes.float64)
+    if (minval, maxval) == (0.0, 1.0) and exact:
         return unit
-    below = float(np.nextafter(unit.dtype.type(maxval), unit.dtype.type(minval)))  # rounding may reach maxval
-    return minimum(unit * (maxval - minval) + minval, below)
+    scaled = unit * (maxval - minval) + minval
+    # rounding may reach maxval: limit it to the number below
+    below = np.nextafter(unit.dtype.type(maxval), unit.dtype.type(minval))
+    return minimum(scaled, float(below)) if minval < maxval else scaled
 
 
 def bernoulli(
     key: Key, p: float = 0.5, shape: int | tuple[int, ...] = (), /, *, device: DeviceLike | None = None
 ) -> Array:
     """Draw booleans that are true with probability p."""
-    if not 0 <= p <= 1:
-        raise ShapeError(f"random.bernoulli: p must lie in [0, 1], got {p}")
+    if not isinstance(p, int | float) or not 0 <= p <= 1:
+        raise ShapeError(f"random.bernoulli: p must be a number in [0, 1], got {p!r}; the shape comes after it")
     return uniform(key, shape, device=device) < p
 
 
@@ -186,8 +192,8 @@ def randint(
 ) -> Array:
     """Draw int64 integers uniformly from [low, high)."""
     first, last = _integer("randint", "low", low), _integer("randint", "high", high)
-    if last <= first:
-        raise ShapeError(f"random.randint: needs low < high, got {low} and {high}")
+    if not -(2**63) <= first < last <= 2**63:
+        raise ShapeError(f"random.randint: needs low < high within int64, got {low} and {high}")
     return asarray(
         bind(draw_integers, _checked(key), low=first, high=last, shape=_shape(shape)), device=as_device(device)
     )

@@ -7,7 +7,9 @@ it made of them, and returns updates: what `apply_updates` adds to the parameter
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar, overload
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar, overload
+
+import typing_extensions as te
 
 from neo_array import Donated, TreeError
 from neo_optim import _leaves
@@ -19,12 +21,7 @@ S3 = TypeVar("S3")
 S4 = TypeVar("S4")
 S_co = TypeVar("S_co", covariant=True)
 S_inv = TypeVar("S_inv")
-if TYPE_CHECKING:
-    import typing_extensions as te
-
-    S = te.TypeVar("S", default=Any)
-else:
-    S = TypeVar("S")
+S = te.TypeVar("S", default=Any)
 
 
 class Init(Protocol[S_co]):

@@ -53,6 +53,7 @@ def asarray(
     """
     wanted = None if dtype is None else as_dtype(dtype)
     if isinstance(obj, Array):
+        backends.of(obj._raw)  # raises for one that was donated
         moved = obj if device is None else obj.to(device)
         return moved if wanted is None else astype(moved, wanted)
     owner = backends.foreign(obj)

@@ -51,12 +51,13 @@ def _decompressed(path: Path, file: str, /) -> bytes:
     """Return the bytes of a plain file, or those inside a gzipped one."""
     try:
         data = path.read_bytes()
+    except OSError as error:
+        raise DatasetError(
+            f"{file}: cannot be read, got {error}, expected a readable file; check its permissions"
+        ) from error
+    try:
         return gzip.decompress(data) if path.suffix == ".gz" else data
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DatasetError(
             f"{file}: not a whole gzip file, got {len(data)} bytes ({error}), expected all of it; download it again"
-        ) from error
-    except OSError as error:
-        raise DatasetError(
-            f"{file}: cannot be read, got {error}, expected a readable file; check its permissions"
         ) from error

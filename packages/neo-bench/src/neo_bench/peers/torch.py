@@ -76,9 +76,6 @@ def optimizer(config: TrainConfig, parameters: Iterable[torch.nn.Parameter], /) 
 class TorchLearner:
     """The side of a training run that PyTorch computes."""
 
-    name: Final = "torch"
-    pool: Final[Pool] = "torch"
-
     def __init__(self, config: TrainConfig, dataset: Dataset, weights: Sequence[tuple[Host, Host]]) -> None:
         """Start from these weights and biases, layer by layer, on the device that the config's device stands on."""
         self._device = place_of(config.device)
@@ -94,6 +91,11 @@ class TorchLearner:
             "test": torch.tensor(dataset.test_labels, device=self._device),
         }
         self._order = torch.empty(0, dtype=torch.int64)
+
+    @property
+    def pool(self) -> Pool:
+        """PyTorch's own thread pool."""
+        return "torch"
 
     def begin_epoch(self, order: npt.NDArray[np.int64], /) -> None:
         """Move the order to the device."""

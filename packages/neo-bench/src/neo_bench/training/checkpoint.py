@@ -39,7 +39,7 @@ def write_checkpoint(path: Path, run: Run, /) -> None:
     contents = {
         "version": VERSION,
         "config": run.config.to_json(),
-        "progress": {side.learner.name: side.progress.to_json() for side in run.sides},
+        "progress": {side.name: side.progress.to_json() for side in run.sides},
     }
     nn.save(path, _tree(run), metadata={_FIELD: contents})
 
@@ -64,8 +64,8 @@ def restore(run: Run, path: Path, saved: Saved, /) -> None:
     with _our_error():
         tree = nn.load(path, like=_tree(run))
     for side in run.sides:
-        side.learner.restore(tree[side.learner.name])
-        side.progress = saved.progress[side.learner.name]
+        side.learner.restore(tree[side.name])
+        side.progress = saved.progress[side.name]
 
 
 @contextmanager
@@ -80,4 +80,4 @@ def _our_error() -> Iterator[None]:
 def _tree(run: Run, /) -> dict[str, Tree]:
     """Return all arrays of a run."""
     shared: dict[str, Tree] = {"run": {"key": run.key}}
-    return shared | {side.learner.name: side.learner.tree() for side in run.sides}
+    return shared | {side.name: side.learner.tree() for side in run.sides}

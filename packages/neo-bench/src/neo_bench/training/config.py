@@ -47,7 +47,8 @@ class TrainConfig:
 
     def to_json(self) -> dict[str, object]:
         """Return the fields as JSON holds them."""
-        return asdict(self) | {"hidden": list(self.hidden)}
+        contents: dict[str, object] = asdict(self)
+        return contents | {"hidden": list(self.hidden)}
 
     @classmethod
     def from_json(cls, data: dict[str, object], /) -> TrainConfig:

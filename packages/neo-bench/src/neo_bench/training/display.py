@@ -35,7 +35,7 @@ class Display:
         self._bars.start()
         for side in self._run.sides:
             total = self._run.config.epochs * self._run.steps
-            self._tasks[side.learner.name] = self._bars.add_task(side.learner.name, total=total, figures="")
+            self._tasks[side.name] = self._bars.add_task(side.name, total=total, figures="")
         return self
 
     def __exit__(
@@ -48,9 +48,9 @@ class Display:
         progress = side.progress
         done = len(progress.epochs) * self._run.steps + progress.step
         self._bars.update(
-            self._tasks[side.learner.name],
+            self._tasks[side.name],
             completed=done,
-            description=f"{side.learner.name} {len(progress.epochs) + 1}/{self._run.config.epochs}",
+            description=f"{side.name} {len(progress.epochs) + 1}/{self._run.config.epochs}",
             figures=self._figures(side),
         )
         self._bars.refresh()
@@ -60,7 +60,7 @@ class Display:
         epoch = side.progress.epochs[-1]
         last = self._run.config.epochs
         self._console.print(
-            f"epoch {epoch['epoch']:{len(str(last))}}/{last}  {side.learner.name:5}  loss {epoch['loss']:.4f}  "
+            f"epoch {epoch['epoch']:{len(str(last))}}/{last}  {side.name:5}  loss {epoch['loss']:.4f}  "
             f"train {epoch['train_accuracy']:.4f}  test {epoch['test_accuracy']:.4f}  {epoch['seconds']:.2f} s",
             highlight=False,
         )

@@ -25,11 +25,6 @@ class Learner(Protocol):
     """
 
     @property
-    def name(self) -> str:
-        """What to call this side in tables."""
-        ...
-
-    @property
     def pool(self) -> Pool:
         """The thread pool it computes with."""
         ...

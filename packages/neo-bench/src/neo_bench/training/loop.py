@@ -94,6 +94,6 @@ def _check_finite(side: Side, losses: list[float], /) -> None:
     for back, loss in enumerate(reversed(losses)):
         if not math.isfinite(loss):
             raise DivergedError(
-                f"{side.learner.name}: the loss diverged, got {loss} in step {side.progress.step - back} of epoch "
+                f"{side.name}: the loss diverged, got {loss} in step {side.progress.step - back} of epoch "
                 f"{len(side.progress.epochs) + 1}, expected a finite number; try a lower --lr"
             )

@@ -52,9 +52,7 @@ def metrics(run: Run, /) -> Metrics:
         machine=describe_machine(),
         versions=describe_versions(),
         sides={
-            side.learner.name: SideMetrics(
-                epochs=list(side.progress.epochs), first_losses=list(side.progress.first_losses)
-            )
+            side.name: SideMetrics(epochs=list(side.progress.epochs), first_losses=list(side.progress.first_losses))
             for side in run.sides
         },
         agreement=run.agreements,

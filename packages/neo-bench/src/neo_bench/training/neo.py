@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -39,8 +39,6 @@ def loss_fn(model: nn.MLP, x: na.Array, y: na.Array) -> na.Array:
 
 class NeoLearner:
     """An MLP trained by neo-tape and neo-optim on one of neo-array's backends."""
-
-    name: Final = "neo"
 
     def __init__(self, config: TrainConfig, dataset: Dataset, model: nn.MLP) -> None:
         """Start from this model, which is on the config's device and of its dtype."""

@@ -20,7 +20,7 @@ def write_plot(path: Path, run: Run, /) -> None:
     loss, accuracy = figure.subplots(1, 2)
     for number, side in enumerate(run.sides):
         epochs = side.progress.epochs
-        color, name, at = f"C{number}", side.learner.name, [epoch["epoch"] for epoch in epochs]
+        color, name, at = f"C{number}", side.name, [epoch["epoch"] for epoch in epochs]
         loss.plot(at, [epoch["loss"] for epoch in epochs], color=color, label=name)
         accuracy.plot(at, [epoch["train_accuracy"] for epoch in epochs], "--", color=color, label=f"{name}, train")
         accuracy.plot(at, [epoch["test_accuracy"] for epoch in epochs], color=color, label=f"{name}, test")

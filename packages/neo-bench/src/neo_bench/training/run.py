@@ -14,8 +14,9 @@ from neo_bench.training.progress import Progress
 
 @dataclass
 class Side:
-    """A learner and its progress."""
+    """A learner, what tables and files call it, and its progress."""
 
+    name: str
     learner: Learner
     progress: Progress
 

@@ -23,11 +23,11 @@ def begin(config: TrainConfig, /) -> Run:
     init_key, order_key = na.random.split(na.random.key(config.seed))
     model = initial_model(config, dataset, init_key)
     weights = host_weights(model)
-    sides = [Side(NeoLearner(config, dataset, model), Progress())]
+    sides = [Side("neo", NeoLearner(config, dataset, model), Progress())]
     if config.against == "torch":
         from neo_bench.peers.torch import TorchLearner
 
-        sides.append(Side(TorchLearner(config, dataset, weights), Progress()))
+        sides.append(Side("torch", TorchLearner(config, dataset, weights), Progress()))
     return Run(config=config, key=order_key, images=len(dataset.train_labels), sides=sides)
 
 

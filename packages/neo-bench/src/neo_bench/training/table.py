@@ -20,7 +20,7 @@ def summary(run: Run, /) -> RenderableType:
     table = Table(title=f"{run.config.dataset} on {run.config.device}, {run.config.dtype}")
     table.add_column("epoch", justify="right")
     for side in run.sides:
-        prefix = f"{side.learner.name}\n" if len(run.sides) > 1 else ""
+        prefix = f"{side.name}\n" if len(run.sides) > 1 else ""
         for heading in _HEADINGS:
             table.add_column(prefix + heading, justify="right")
     for number, epochs in enumerate(zip_longest(*(side.progress.epochs for side in run.sides)), start=1):
@@ -57,7 +57,6 @@ def comparison(run: Run, /) -> list[str]:
         mine, other = (statistics.median(column) for column in zip(*seconds, strict=True))
         ratio = statistics.median(other / mine for mine, other in seconds)
         lines.append(
-            f"an epoch takes {ours.learner.name} {mine:.2f} s, {theirs.learner.name} {other:.2f} s, "
-            f"ratio {ratio:.2f} (medians)"
+            f"an epoch takes {ours.name} {mine:.2f} s, {theirs.name} {other:.2f} s, ratio {ratio:.2f} (medians)"
         )
     return lines

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Real
 from typing import Any, NamedTuple, TypeAlias, TypeVar
-
-import numpy as np
 
 import neo_array as na
 from neo_array import Array, Donated, DTypeError, ShapeError, TreeError
@@ -95,7 +94,7 @@ def _number(who: str, value: object) -> float | Array:
         if value.shape != ():
             raise ShapeError(f"{who}: the learning rate must be 0-d, got shape {value.shape}; reshape it to ()")
         return value
-    if isinstance(value, int | float | np.number) and not isinstance(value, bool | np.complexfloating):
+    if type(value) is not bool and isinstance(value, Real):
         return float(value)
     raise DTypeError(
         f"{who}: the learning rate must be a number, a 0-d Array or a function of the step, got {type(value).__name__}"
