@@ -66,19 +66,20 @@ def test_new_buffers_are_the_old_ones(row: Row, shapes: str, device: str) -> Non
 @pytest.mark.parametrize("backend", ["numpy", "torch"])
 def test_plain_sgd_is_one_kernel_per_parameter(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = 0
-    kernel = na.add_scaled.inplace_sources[backend]
-    assert callable(kernel)
+    params = arrays(host_values("mlp", "float32", 0), "torch:cpu" if backend == "torch" else backend)
+    kind = type(params["w1"]._raw)
+    kernel, owner = na.add_scaled.inplace_kernels[kind]
+    assert kernel is not None
 
     def counting(*raws: Any, **options: Any) -> Any:
         nonlocal calls
         calls += 1
         return kernel(*raws, **options)
 
-    monkeypatch.setitem(na.add_scaled.inplace_sources, backend, counting)
-    params = arrays(host_values("mlp", "float32", 0), "torch:cpu" if backend == "torch" else backend)
+    monkeypatch.setitem(na.add_scaled.inplace_kernels, kind, (counting, owner))
     gradients = na.tree.tree_map(na.ones_like, params)
     for op in REGISTRY.values():  # no op may run out of place
-        monkeypatch.setitem(op.kernels, type(params["w1"]._raw), None)
+        monkeypatch.setitem(op.kernels, kind, None)
     sgd_step(params, gradients)
     assert calls == len(params)
 

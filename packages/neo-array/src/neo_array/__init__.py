@@ -7,6 +7,7 @@ from neo_array import tree as tree
 from neo_array._array import Array as Array
 from neo_array._array import ArrayLike as ArrayLike
 from neo_array._device import Device as Device
+from neo_array._device import DeviceLike as DeviceLike
 from neo_array._device import default_device as default_device
 from neo_array._device import set_default_backend as set_default_backend
 from neo_array._device import use_device as use_device

@@ -14,8 +14,8 @@ from neo_array._array import Array, next_id
 from neo_array._device import Device
 from neo_array._dtypes import DType, Scalar
 from neo_array._errors import DeviceError, DTypeError, NeoError, ShapeError
-from neo_array._levels import CROWD, EMPTY, OPEN, Args, Params, Recorder, check_strangers, current_stack, show
-from neo_array._payloads import Batched, BatchLevel, Donated
+from neo_array._levels import CROWD, EMPTY, OPEN, RETAINED, Args, Params, Recorder, check_strangers, current_stack, show
+from neo_array._payloads import Batched, BatchLevel, Donated, donate_carefully
 from neo_array._rules import WHOLE, NoDerivative, Residual
 
 if TYPE_CHECKING:
@@ -298,9 +298,11 @@ NAMES: Final[dict[str, Any]] = {
     "EMPTY": EMPTY,
     "INEXACT": backends.INEXACT,
     "OPEN": OPEN,
+    "RETAINED": RETAINED,
     "asraw": asraw,
     "check_strangers": check_strangers,
     "current_stack": current_stack,
+    "donate_carefully": donate_carefully,
     "dtype_of": dtype_of,
     "is_differentiable": is_differentiable,
     "new": object.__new__,

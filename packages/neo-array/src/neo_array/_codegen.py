@@ -5,34 +5,35 @@ that nothing is looped over, packed or looked up when it runs. What comes out fo
 
     def bind(x1, x2):
         try:
-            r_x1 = x1._raw if type(x1) is Array else weak(x1, x2)
-            r_x2 = x2._raw if type(x2) is Array else weak(x2, x1)
-            if r_x1.dtype is not r_x2.dtype:
-                return careful(x1, x2)
-            kind = type(r_x1)
-            raw = kernels[kind](r_x1, r_x2)
+            _r_x1 = x1._raw if type(x1) is _Array else _weak(x1, x2)
+            _r_x2 = x2._raw if type(x2) is _Array else _weak(x2, x1)
+            if _r_x1.dtype is not _r_x2.dtype:
+                return _careful(x1, x2)
+            _kind = type(_r_x1)
+            _raw = _kernels[_kind](_r_x1, _r_x2)
         except Exception:
-            kind = None
-        if kind is None:
-            return careful(x1, x2)
-        out = ...  # a new Array around raw
-        if stack is not EMPTY: ...  # for each level that watches an input: record_3(level, watched, out, x1, x2)
-        return out
+            _kind = None
+        if _kind is None:
+            return _careful(x1, x2)
+        _out = ...  # a new Array around _raw
+        if _stack is not _EMPTY: ...  # for each level that watches an input: record_3(_level, _watched, _out, x1, x2)
+        return _out
 
-    def record_3(level, watched, out, x1, x2):
-        u = out._id
-        watched.add(u)
-        level.entries.append((pull_3, u, x1._id, x2._id, x2, x1))
+    def record_3(_level, _watched, _out, x1, x2):
+        _u = _out._id
+        _watched.add(_u)
+        _level.entries.append((pull_3, _u, x1._id, x2._id, x2, x1))
 
-    def pull_3(g, entry, grads):
-        _, _, i_x1, i_x2, x2, x1 = entry
-        c_x1 = rule_0(g, x2)
-        if c_x1._raw.shape != x1._raw.shape:
-            c_x1 = undo_broadcast(c_x1, x1._raw.shape)
-        grads[i_x1] = add(grads[i_x1], c_x1) if i_x1 in grads else c_x1
+    def pull_3(_g, _entry, _grads):
+        _, _, _i_x1, _i_x2, x2, x1 = _entry
+        _c_x1 = _rule_0(_g, x2)
+        if _c_x1._raw.shape != x1._raw.shape:
+            _c_x1 = _undo_broadcast(_c_x1, x1._raw.shape)
+        _grads[_i_x1] = _add(_grads[_i_x1], _c_x1) if _i_x1 in _grads else _c_x1
         ...  # likewise for x2
 
 The bind function is optimistic: whatever is not the plain case goes to `careful`, which promotes, checks and explains.
+Every name but the op's own begins with an underscore, and an op's own may not.
 """
 
 from __future__ import annotations
@@ -53,7 +54,8 @@ def generate_bind(op: Primitive[..., Any], names: dict[str, Any]) -> Callable[..
     keywords = "".join(f", {o}={o}" for o in options)
     everything = ", ".join(arrays) + keywords
     params = "{" + ", ".join(f"{o!r}: {o}" for o in options) + "}"
-    first = f"r_{arrays[0]}"
+    arguments = f"({', '.join(arrays)},)"
+    first = f"_r_{arrays[0]}"
 
     lines = [f"def bind({signature}):", "    try:"]
     if len(arrays) == 1:
@@ -61,52 +63,79 @@ def generate_bind(op: Primitive[..., Any], names: dict[str, Any]) -> Callable[..
     else:
         for a in arrays:
             like = next((b for b in op.promoted if b != a), None) if a in op.promoted else None
-            weak = f"weak({a}, {like})" if like else f"{a}._raw"
-            lines.append(f"        r_{a} = {a}._raw if type({a}) is Array else {weak}")
+            weak = f"_weak({a}, {like})" if like else f"{a}._raw"
+            lines.append(f"        _r_{a} = {a}._raw if type({a}) is _Array else {weak}")
     for a, b in zip(op.promoted, op.promoted[1:], strict=False):
-        lines += [f"        if r_{a}.dtype is not r_{b}.dtype:", f"            return careful({everything})"]
+        lines += [f"        if _r_{a}.dtype is not _r_{b}.dtype:", f"            return _careful({everything})"]
     if op.floating:
-        lines += [f"        if {first}.dtype not in INEXACT:", f"            return careful({everything})"]
+        lines += [f"        if {first}.dtype not in _INEXACT:", f"            return _careful({everything})"]
     lines += [
-        f"        kind = type({first})",
-        f"        raw = kernels[kind]({', '.join('r_' + a for a in arrays)}{keywords})",
+        f"        _kind = type({first})",
+        f"        _raw = _kernels[_kind]({', '.join('_r_' + a for a in arrays)}{keywords})",
         "    except Exception:",
-        "        kind = None",
-        "    if kind is None:  # outside the handler: its error shall not carry the first one along",
-        f"        return careful({everything})",
+        "        _kind = None",
+        "    if _kind is None:",  # outside the handler: its error shall not carry the first one along
+        f"        return _careful({everything})",
     ]
     if op.multi:
-        lines.append("    out = tuple([Array(r) for r in raw])")
+        lines.append("    _out = tuple([_Array(r) for r in _raw])")
     else:
-        lines += ["    if type(raw) is not kind:", "        raw = asraw(raw)"]
-        lines += [
-            "    out = new(Array)",
-            "    out._raw = raw",
-            "    out._id = next_id()",
-        ]  # Array(raw), without the call
-    tuple_of_args = f"({', '.join(arrays)},)"
+        lines += ["    if type(_raw) is not _kind:", "        _raw = _asraw(_raw)"]
+        lines += ["    _out = _new(_Array)", "    _out._raw = _raw", "    _out._id = _next_id()"]  # inlines Array(_raw)
+    ids = [
+        f"            _i_{a} = {a}._id" + ("" if len(arrays) == 1 else f" if type({a}) is _Array else 0")
+        for a in arrays
+    ]
+    bits = " | ".join(f"({1 << i} if _i_{a} in _watched else 0)" for i, a in enumerate(arrays))
     lines += [
-        "    stack = current_stack()",
-        "    if stack is not EMPTY:",
-        "        if CROWD:",
-        f"            check_strangers(stack, op, {tuple_of_args})",
-        "        if stack.recorders:",
-        *(
-            f"            i_{a} = {a}._id" + ("" if len(arrays) == 1 else f" if type({a}) is Array else 0")
-            for a in arrays
-        ),
-        "            for level in stack.levels:",
-        "                watched = level.watched",
-        f"                mask = {' | '.join(f'({1 << i} if i_{a} in watched else 0)' for i, a in enumerate(arrays))}",
-        "                if mask:",
-        f"                    records[mask](level, watched, out, {', '.join([*arrays, *options])})",
+        "    _stack = _current_stack()",
+        "    if _stack is not _EMPTY:",
+        "        if _CROWD:",
+        f"            _check_strangers(_stack, _op, {arguments})",
+        "        if _stack.recorders:",
+        *ids,
+        "            for _level in _stack.levels:",
+        "                _watched = _level.watched",
+        f"                _mask = {bits}",
+        "                if _mask:",
+        f"                    _records[_mask](_level, _watched, _out, {', '.join([*arrays, *options])})",
         "        else:",
-        f"            show(stack, 0, op, {tuple_of_args}, {params}, out)",
-        "    elif OPEN:",
-        f"        check_strangers(stack, op, {tuple_of_args})",
-        "    return out",
+        f"            _show(_stack, 0, _op, {arguments}, {params}, _out)",
+        "    elif _OPEN:",
+        f"        _check_strangers(_stack, _op, {arguments})",
+        "    return _out",
     ]
     return _compile("bind", lines, names, op)
+
+
+def generate_donate(op: Primitive[..., Any], names: dict[str, Any]) -> Callable[..., Any]:
+    """Write the function that runs the op in its first argument's buffer if it may, and else hands over.
+
+    It may if no level is open or retained, the other arguments give no larger result and no other dtype, no memory was
+    exported, and the backend proves that the two references here (the Array's and the local one) are the only ones.
+    """
+    first, *others = op.arrays
+    keywords = "".join(f", {o}={o}" for o in op.options)
+    signature = ", ".join([*op.arrays, *(["*"] if op.options else []), *op.options])
+    checks = "".join(
+        f" and type(_r_{a}) is _kind and _r_{a}.dtype is _raw.dtype and _r_{a}.shape in (_raw.shape, ())"
+        for a in others
+    )
+    shown = "_OPEN or _RETAINED or _current_stack() is not _EMPTY"
+    refusal = f"_kernel is None or {shown} or hasattr({first}, '_exported') or not (_sole_owner(_raw, 2){checks})"
+    lines = [
+        f"def donate(_to, {signature}):",
+        f"    _raw = {first}._raw",
+        "    _kind = type(_raw)",
+        *(f"    _r_{a} = {a}._raw if type({a}) is _Array else None" for a in others),
+        "    _kernel, _sole_owner = _inplace[_kind]",
+        f"    if {refusal}:",
+        f"        return _donate_carefully(_op, _to, {', '.join(op.arrays)}{keywords})",
+        f"    _out = _Array(_kernel({', '.join(['_raw', *(f'_r_{a}' for a in others)])}{keywords}))",
+        f"    {first}._raw = _to",
+        "    return _out",
+    ]
+    return _compile("donate", lines, names, op)
 
 
 def generate_record(op: Primitive[..., Any], mask: int, names: dict[str, Any]) -> Callable[..., None]:
@@ -115,7 +144,7 @@ def generate_record(op: Primitive[..., Any], mask: int, names: dict[str, Any]) -
     rules = [r for r in op.vjp_rules if wanted & set(r.inputs)]
     blocked = [a for a in op.arrays if a in wanted and isinstance(op.missing.get(a), NoDerivative)]
     inputs = [a for r in rules for a in r.inputs if a in wanted] + blocked
-    signature = ", ".join(["level", "watched", "out", *op.arrays, *op.options])
+    signature = ", ".join(["_level", "_watched", "_out", *op.arrays, *op.options])
     if op.discrete or not inputs:
         return _compile("record", [f"def record({signature}):", "    return"], {}, op)
 
@@ -124,51 +153,59 @@ def generate_record(op: Primitive[..., Any], mask: int, names: dict[str, Any]) -
     undo = inputs if op.broadcasts and len(op.arrays) > 1 else []
     kept += [Residual(a, "shape") for a in undo if a not in whole and Residual(a, "shape") not in kept]
     kept_options = list(dict.fromkeys(o for r in rules for o in r.options))
-    layout = [f"i_{a}" for a in inputs] + [k.variable for k in kept] + kept_options
+    layout = [f"_i_{a}" for a in inputs] + [_variable(k) for k in kept] + kept_options
     source = [f"{a}._id" for a in inputs] + [_source(k, inputs) for k in kept] + kept_options
 
-    lines = ["def pull(g, entry, grads):", f"    _, _, {', '.join(layout)}, = entry"]
+    lines = ["def pull(_g, _entry, _grads):", f"    _, _, {', '.join(layout)}, = _entry"]
     for number, rule in enumerate(rules):
-        arguments = ", ".join(["g", *(k.variable for k in rule.residuals), *(f"{o}={o}" for o in rule.options)])
-        targets = [a if a in wanted else "_" for a in rule.inputs]
-        results = ", ".join("_" if a == "_" else f"c_{a}" for a in targets) + ("," if len(targets) > 1 else "")
-        lines.append(f"    {results} = rule_{number}({arguments})")
+        arguments = ", ".join(["_g", *map(_variable, rule.residuals), *(f"{o}={o}" for o in rule.options)])
+        targets = [a if a in wanted else None for a in rule.inputs]
+        results = ", ".join("_" if a is None else f"_c_{a}" for a in targets) + ("," if len(targets) > 1 else "")
+        lines.append(f"    {results} = _rule_{number}({arguments})")
         for a in targets:
-            if a == "_":
+            if a is None:
                 continue
             if a in undo:
-                shape = f"{a}._raw.shape" if a in whole else f"{a}_shape"
-                lines += [f"    if c_{a}._raw.shape != {shape}:", f"        c_{a} = undo_broadcast(c_{a}, {shape})"]
+                shape = f"{a}._raw.shape" if a in whole else f"_{a}_shape"
+                lines += [f"    if _c_{a}._raw.shape != {shape}:", f"        _c_{a} = _undo_broadcast(_c_{a}, {shape})"]
             indent = "    "
             if len(targets) > 1 or op.multi:
-                lines.append(f"    if c_{a} is not None:")
+                lines.append(f"    if _c_{a} is not None:")
                 indent = "        "
-            lines.append(f"{indent}grads[i_{a}] = add(grads[i_{a}], c_{a}) if i_{a} in grads else c_{a}")
-    lines += [f"    raise_no_derivative(op, {a!r})" for a in blocked]
+            lines.append(f"{indent}_grads[_i_{a}] = _add(_grads[_i_{a}], _c_{a}) if _i_{a} in _grads else _c_{a}")
+    lines += [f"    _raise_no_derivative(_op, {a!r})" for a in blocked]
 
     lines += [f"def record({signature}):"]
     if op.multi:
         lines += [
-            "    u = tuple([o._id if is_differentiable(o) else 0 for o in out])",
-            "    watched.update(filter(None, u))",
+            "    _u = tuple([o._id if _is_differentiable(o) else 0 for o in _out])",
+            "    _watched.update(filter(None, _u))",
         ]
     else:
         if op.may_be_discrete:
-            lines += ["    if not is_differentiable(out):", "        return"]
-        lines += ["    u = out._id", "    watched.add(u)"]
-    lines.append(f"    level.entries.append((pull, u, {', '.join(source)}))")
+            lines += ["    if not _is_differentiable(_out):", "        return"]
+        lines += ["    _u = _out._id", "    _watched.add(_u)"]
+    lines.append(f"    _level.entries.append((pull, _u, {', '.join(source)}))")
     rule_names = {f"rule_{number}": rule.function for number, rule in enumerate(rules)}
     return _compile("record", lines, names | rule_names, op)
 
 
+def _variable(kept: Residual) -> str:
+    """Return the name that a residual has in generated code; `out` is the op's output, never an argument."""
+    if kept.part != WHOLE:
+        return f"_{kept.name}_{kept.part}"
+    return "_out" if kept.name == "out" else kept.name
+
+
 def _source(kept: Residual, watched: list[str]) -> str:
+    whole = "_out" if kept.name == "out" else kept.name
     if kept.part == "shape" and kept.name in watched:
-        return f"{kept.name}._raw.shape"
-    return kept.name if kept.part == WHOLE else f"{kept.part}_of({kept.name})"
+        return f"{whole}._raw.shape"
+    return whole if kept.part == WHOLE else f"_{kept.part}_of({whole})"
 
 
 def _compile(name: str, lines: list[str], names: dict[str, Any], op: Primitive[..., Any]) -> Callable[..., Any]:
-    scope = {**names, "op": op}
+    scope = {f"_{key}": value for key, value in names.items()} | {"_op": op}
     exec(compile("\n".join(lines), f"<neo_array {op.__name__}.{name}>", "exec"), scope)
     function: Callable[..., Any] = scope[name]
     return function

@@ -67,10 +67,13 @@ class Recorder(Level):
 
     def rescue(self, array: Array, spare: Array) -> bool:
         found = False
-        for i, entry in enumerate(self.entries):
+        for i, entry in enumerate(self.entries.copy()):
             if _holds(entry, array):
-                self.entries[i] = _swap(entry, array, spare)
                 found = True
+                try:
+                    self.entries[i] = _swap(entry, array, spare)
+                except IndexError:  # another thread has walked past it by now
+                    break
         return found
 
     def close(self) -> None:

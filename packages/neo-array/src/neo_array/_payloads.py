@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from neo_array import backends
 from neo_array._errors import DonatedError, LevelError
-from neo_array._levels import OPEN, RETAINED, current_stack
+from neo_array._levels import OPEN, RETAINED
 
 if TYPE_CHECKING:
     from neo_array._array import Array
@@ -100,31 +99,17 @@ def donate(op: Primitive[..., Any], to: Donated, x: Array, /, *args: Any, **para
     Reuse needs an in-place kernel, no open level, no export, and the backend's proof of sole ownership; otherwise the
     op runs out of place. Either way `x` is dead afterwards, except in the entries of a tape: those keep their values.
     """
-    raw = x._raw
-    array = type(x)
-    others = [a._raw if type(a) is array else a for a in args]
-    kernel = None
-    if OPEN or RETAINED:
-        spare = array(raw)
-        spare._id = x._id  # to the levels it is the same array: what they know of x holds for it
-        rescued = [_rescue(ref(), x, spare) for ref in (*OPEN, *RETAINED)]
-        if not any(rescued):
-            del spare
-    if not OPEN and not current_stack().levels and not hasattr(x, "_exported"):
-        backend = backends.of(raw)
-        if backend.sole_owner(raw, 2) and all(map(_fits, others, repeat(raw))):
-            kernel = op.inplace_kernel(backend)
-    out = op.bind(x, *args, **params) if kernel is None else array(kernel(raw, *others, **params))
+    return op.donate(to, x, *args, **params)
+
+
+def donate_carefully(op: Primitive[..., Any], to: Donated, x: Array, /, *args: Any, **params: Any) -> Any:
+    """Run an op out of place and give up its first argument all the same."""
+    spare = type(x)(x._raw)
+    spare._id = x._id  # to the levels it is the same array: what they know of x holds for it
+    for ref in (*OPEN, *RETAINED):
+        level: Level | None = ref()
+        if level is not None:
+            level.rescue(x, spare)
+    out = op.bind(x, *args, **params)
     x._raw = to
     return out
-
-
-def _rescue(level: Level | None, x: Array, spare: Array) -> bool:
-    return level is not None and level.rescue(x, spare)
-
-
-def _fits(other: Any, raw: Any) -> bool:
-    """Tell whether an op on both gives a result like `raw`: a number, or the same shape, dtype and device."""
-    if type(other) is not type(raw):
-        return isinstance(other, int | float)
-    return bool(other.dtype is raw.dtype and other.shape == raw.shape and other.device == raw.device)

@@ -8,16 +8,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, ParamSpec, Protocol, TypeAlias, TypeVar, overload
 
-from neo_array import _bind
+from neo_array import _bind, backends
 from neo_array._array import Array
-from neo_array._codegen import generate_bind, generate_record
+from neo_array._codegen import generate_bind, generate_donate, generate_record
 from neo_array._rules import NoDerivative, VjpRule, parse_jvp, parse_vjp
 
 if TYPE_CHECKING:
     from typing import Self
 
     from neo_array._levels import Recorder
-    from neo_array.backends import Backend
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -86,6 +85,7 @@ class Primitive(Generic[P, R_co]):
         self.kernels: Final[dict[type, Callable[..., Any]]] = {}
         self.sources: Final[dict[str, Callable[..., Any] | str]] = {}
         self.inplace_sources: Final[dict[str, Callable[..., Any] | str]] = {}
+        self.inplace_kernels: Final = _InPlace(self)
         self.vjp_rules: Final[list[VjpRule]] = []
         self.missing: Final[dict[str, NoDerivative]] = {}
         self.jvp_rule: VjpRule | None = None
@@ -147,12 +147,10 @@ class Primitive(Generic[P, R_co]):
 
         return fill
 
-    def inplace_kernel(self, backend: Backend) -> Callable[..., Any] | None:
-        """Return the in-place forward for a backend, or None."""
-        source = self.inplace_sources.get(backend.NAME)
-        if isinstance(source, str):
-            source = self.inplace_sources[backend.NAME] = _bind.import_kernel(source)
-        return source
+    @functools.cached_property
+    def donate(self) -> Callable[..., Any]:
+        """The generated function behind `neo_array.donate`."""
+        return generate_donate(self, _bind.NAMES | {"inplace": self.inplace_kernels})
 
     @overload
     def vjp(self, *inputs: str) -> Callable[[F], F]: ...
@@ -212,6 +210,20 @@ class _Records(dict[int, Callable[..., None]]):
         return record
 
 
+class _InPlace(dict[type, "tuple[Callable[..., Any] | None, Callable[..., Any] | None]"]):
+    """By raw array type: the in-place forward of an op (None: there is none), and the proof of ownership it needs."""
+
+    def __init__(self, op: Primitive[..., Any]) -> None:
+        self._op = op
+
+    def __missing__(self, kind: type) -> tuple[Callable[..., Any] | None, Callable[..., Any] | None]:
+        backend = backends.of_type(kind)
+        self[kind] = None, None
+        if backend is not None and backend.NAME in self._op.inplace_sources:
+            self[kind] = _bind.import_kernel(self._op.inplace_sources[backend.NAME]), backend.sole_owner
+        return self[kind]
+
+
 def _lookup(name: str) -> Primitive[..., Any]:
     return REGISTRY[name]
 
@@ -253,6 +265,12 @@ def primitive(
             raise TypeError(
                 f"primitive {body.__name__}: parameters {stray} are neither positional-only (arrays) nor keyword-only "
                 f"(options); write def {body.__name__}(x, /, *, option)"
+            )
+        reserved = [p.name for p in parameters if p.name.startswith("_") or p.name in ("out", "wanted")]
+        if reserved:
+            raise TypeError(
+                f"primitive {body.__name__}: parameters {reserved} have reserved names: `out` is the op's output, "
+                "`wanted` what a rule is asked for, and a leading underscore is the generated code's"
             )
         default = arrays if kind == "elementwise" and len(arrays) > 1 else ()
         cls = type(body.__name__, (Primitive,), {"__call__": staticmethod(body), "__doc__": body.__doc__})

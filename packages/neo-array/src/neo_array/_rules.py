@@ -44,11 +44,6 @@ class Residual:
     name: str
     part: str = WHOLE
 
-    @property
-    def variable(self) -> str:
-        """The name it has in generated code."""
-        return self.name if self.part == WHOLE else f"{self.name}_{self.part}"
-
 
 @dataclass(frozen=True)
 class VjpRule:

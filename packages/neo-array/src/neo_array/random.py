@@ -182,7 +182,7 @@ def bernoulli(
     key: Key, p: float = 0.5, shape: int | tuple[int, ...] = (), /, *, device: DeviceLike | None = None
 ) -> Array:
     """Draw booleans that are true with probability p."""
-    if not isinstance(p, int | float) or not 0 <= p <= 1:
+    if type(p) not in (int, float) or not 0 <= p <= 1:
         raise ShapeError(f"random.bernoulli: p must be a number in [0, 1], got {p!r}; the shape comes after it")
     return uniform(key, shape, device=device) < p
 

@@ -60,14 +60,16 @@ def _check(
     for mode in modes:
         name = f"{path}{mode}"
         if mode == "fwd":
-            _compare(jvp(f, args, direction)[1], expected, tolerance, name)
+            tangent = jvp(f, args, direction)[1]
+            _compare_leaves(tangent, expected, tolerance or _allowed([tangent, args]), name)
             if order > 1:
                 _check(lambda *a: jvp(f, a, direction)[1], args, order - 1, modes, rng, tolerance, f"{name} of ")
         else:
             out, pullback = vjp(f, *args)
             cotangent = tree.tree_map(lambda x: _random_like(x, rng), out)
             gradient = pullback(cotangent)
-            _compare(_dot(gradient, direction), _dot(cotangent, expected), tolerance, name, _scale(gradient, direction))
+            allowed = tolerance or _allowed([gradient, cotangent])
+            _compare(_dot(gradient, direction), _dot(cotangent, expected), allowed, name, _scale(gradient, direction))
             if order > 1:
                 _check(lambda *a, c=cotangent: vjp(f, *a)[1](c), args, order - 1, modes, rng, tolerance, f"{name} of ")
 
@@ -123,18 +125,22 @@ def _scale(a: Any, b: Any) -> float:
     return float(sum(np.sum(np.abs(x * y)) for x, y in _pairs(a, b)))
 
 
-def _compare(got: Any, expected: Any, tolerance: float | None, name: str, scale: float = 0.0) -> None:
-    if isinstance(got, np.generic | float):
-        pairs, allowed = [(got, expected)], tolerance or _TOLERANCE["float64"]
-    else:
-        pairs = _pairs(got, expected)
-        names = [x.dtype.name for x in tree.leaves(got) if type(x) is Array and is_differentiable(x)]
-        allowed = tolerance or max((_TOLERANCE[n] for n in names), default=0.0)
-    for mine, numeric in pairs:
-        size = max(1.0, scale, float(np.max(np.abs(numeric), initial=0.0)))
-        error = np.max(np.abs(mine - numeric), initial=0.0)
-        if not error <= allowed * size:
-            raise AssertionError(
-                f"check_grads: {name} is wrong: got {np.asarray(mine)}, by differences {np.asarray(numeric)} "
-                f"(error {float(error):.3g}, allowed {allowed * size:.3g})"
-            )
+def _allowed(values: Any) -> float:
+    """Return the error allowed for the least exact dtype among the values."""
+    names = [x.dtype.name for x in tree.leaves(values) if type(x) is Array and is_differentiable(x)]
+    return max((_TOLERANCE[name] for name in names), default=_TOLERANCE["float64"])
+
+
+def _compare_leaves(got: Any, expected: Any, allowed: float, name: str) -> None:
+    for mine, numeric in _pairs(got, expected):
+        _compare(mine, numeric, allowed, name)
+
+
+def _compare(got: Any, numeric: Any, allowed: float, name: str, scale: float = 0.0) -> None:
+    size = max(1.0, scale, float(np.max(np.abs(numeric), initial=0.0)))
+    error = np.max(np.abs(got - numeric), initial=0.0)
+    if not error <= allowed * size:
+        raise AssertionError(
+            f"check_grads: {name} is wrong: got {np.asarray(got)}, by differences {np.asarray(numeric)} "
+            f"(error {float(error):.3g}, allowed {allowed * size:.3g})"
+        )

@@ -9,7 +9,7 @@ from typing_extensions import TypeVarTuple, Unpack
 
 from neo_array import Array, DTypeError, ShapeError, TreeError, asarray, tree, zeros_like
 from neo_array._bind import is_differentiable
-from neo_array._levels import current_stack, entered, left, set_stack
+from neo_array._levels import current_stack, entered, left, retain, set_stack
 from neo_tape._inputs import Inputs
 from neo_tape._meta import Meta
 from neo_tape._tangent import Tangent
@@ -56,7 +56,7 @@ def vjp(f: Callable[..., Any], /, *primals: Any, has_aux: bool = False) -> Any: 
         set_stack(outer)
         left(tape)
     output, aux = _split_aux(result, "vjp") if has_aux else (result, None)
-    tape.keep()
+    retain(tape)
     leaves, treedef = tree.flatten(output)
     outputs = [(i, x._id, Meta(x)) for i, x in enumerate(leaves) if type(x) is Array and is_differentiable(x)]
 

@@ -26,6 +26,7 @@ class Tape(Recorder):
         for output, cotangent in zip(outputs, cotangents, strict=True):
             accumulate(found, output, cotangent)
         entries = self.entries if consume else self.entries.copy()
+        retain(self)  # a donation, in another thread, say, shall leave alone what is still to be read
         try:
             while entries:
                 entry = entries.pop()
@@ -39,7 +40,3 @@ class Tape(Recorder):
         finally:
             entries.clear()
         return found
-
-    def keep(self) -> None:
-        """Say that the entries outlive the tape's closing, for a pullback that may run many times."""
-        retain(self)

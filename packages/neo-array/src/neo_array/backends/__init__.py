@@ -91,6 +91,11 @@ def of(raw: Any) -> Backend:
     return found if found is not None else _by_type[type(raw.example())]
 
 
+def of_type(kind: type) -> Backend | None:
+    """Return the backend whose raw arrays are of this type, or None."""
+    return _by_type.get(kind)
+
+
 def example(raw: Any) -> Any:
     """Return a raw array with this one's dtype and device: itself, or what a batch holds."""
     return raw if type(raw) in _by_type else raw.example()

@@ -100,12 +100,13 @@ _CALL: Final = _calibrate()
 
 
 def numeric(f: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a NumPy function refuse booleans, as the other backends do."""
+    """Let a NumPy function refuse booleans, as the other backends do, and keep bfloat16 (`@` makes float32 of it)."""
 
     def call(x: Any, *others: Any) -> Any:
         if x.dtype.kind == "b":
             raise TypeError
-        return f(x, *others)
+        out = f(x, *others)
+        return out if out.dtype is x.dtype else out.astype(x.dtype)
 
     return call
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -51,7 +52,11 @@ def reduce_sum(x: Array, /, *, axis: _Axes, keepdims: bool) -> Array:
 
 
 reduce_sum.kernel("numpy")(quiet(np.add.reduce))
-reduce_sum.kernel("torch")(lambda x, *, axis, keepdims: x.sum(axis, keepdim=keepdims))
+
+
+@reduce_sum.kernel("torch")
+def _(x: Any, *, axis: _Axes, keepdims: bool) -> Any:
+    return x.sum(axis, keepdim=keepdims) if axis else x.clone()  # torch takes no axes for all of them
 
 
 @reduce_sum.vjp("x")
