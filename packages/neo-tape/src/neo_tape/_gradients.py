@@ -226,7 +226,9 @@ def _checked_scalar(output: Any) -> Array:
 def _by_number(argnums: Any) -> Any:
     single = type(argnums) is int
     if not single and not (isinstance(argnums, tuple | list) and all(type(n) is int for n in argnums)):
-        raise DTypeError(f"value_and_grad: argnums must be an int or a tuple or list of ints, got {argnums!r}")
+        raise DTypeError(
+            f"value_and_grad: argnums must be an int or a tuple or list of ints, got {argnums!r}; names go in argnames="
+        )
 
     def select(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
         count = len(args)

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias, TypeVar, overload
 
 from typing_extensions import TypeVarTuple, Unpack
 
-from neo_array import Array, DTypeError, ShapeError, TreeError, asarray, tree, zeros_like
+from neo_array import Array, DeviceError, DTypeError, ShapeError, TreeError, asarray, tree, zeros_like
 from neo_array._bind import is_differentiable
 from neo_array._levels import current_stack, entered, left, retain, set_stack
 from neo_tape._inputs import Inputs
@@ -138,4 +138,6 @@ def _like(given: Any, x: Meta, who: str, what: str, of: str) -> Array:
         raise ShapeError(f"{who}: the {what} has shape {given.shape}, its {of} {x.shape}; they must be equal")
     if given.dtype != x.dtype:
         raise DTypeError(f"{who}: the {what} has dtype {given.dtype}, its {of} {x.dtype}; use .astype")
+    if given.device != x.device:
+        raise DeviceError(f'{who}: the {what} lives on {given.device}, its {of} on {x.device}; use .to("{x.device}")')
     return given

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from neo_array._primitive import COMES_WITH_VMAP, Sample, bind, primitive, sampl
 from neo_array.backends.numpy import quiet
 from neo_array.ops.exponential import exp
 from neo_array.ops.reductions import keep_axes, normalize_axes, sum
+from neo_array.ops.shaping import permute_dims, reshape
 
 _Axes = tuple[int, ...]
 
@@ -40,14 +42,25 @@ def _(x: Any, *, axis: _Axes, keepdims: bool) -> Any:
 reduce_logsumexp.kernel("torch")(lambda x, *, axis, keepdims: x.logsumexp(axis, keepdim=keepdims))
 
 
+def _weights(x: Array, axis: _Axes) -> Array:
+    """Return exp(x - logsumexp(x)), which is that only on paper: for large x the difference has lost its digits."""
+    if len(axis) == 1:
+        return bind(normalized_exp, x, axis=axis[0])
+    rest = tuple(i for i in range(x.ndim) if i not in axis)
+    ordered = permute_dims(x, rest + axis)
+    flat = reshape(ordered, (*ordered.shape[: len(rest)], math.prod(ordered.shape[len(rest) :])))
+    weights = reshape(bind(normalized_exp, flat, axis=len(rest)), ordered.shape)
+    return permute_dims(weights, tuple(sorted(range(x.ndim), key=(rest + axis).__getitem__)))
+
+
 @reduce_logsumexp.vjp("x")
-def _(g: Array, x: Array, out: Array, *, axis: _Axes) -> Array:
-    return keep_axes(g, x.shape, axis) * exp(x - keep_axes(out, x.shape, axis))
+def _(g: Array, x: Array, *, axis: _Axes) -> Array:
+    return keep_axes(g, x.shape, axis) * _weights(x, axis)
 
 
 @reduce_logsumexp.jvp
-def _(t: Array, x: Array, out: Array, *, axis: _Axes, keepdims: bool) -> Array:
-    return sum(t * exp(x - keep_axes(out, x.shape, axis)), axis=axis, keepdims=keepdims)
+def _(t: Array, x: Array, *, axis: _Axes, keepdims: bool) -> Array:
+    return sum(t * _weights(x, axis), axis=axis, keepdims=keepdims)
 
 
 def logsumexp(x: Array, /, *, axis: Axis = None, keepdims: bool = False) -> Array:
