@@ -68,7 +68,8 @@ def tree_map(f: Callable[[Array, Any, Any], Any], tree: T, tree2: object, tree3:
 def tree_map(f: Callable[..., Any], tree: Any, /, *rest: Any) -> Any:
     """Apply f to each leaf, and to the leaves at the same place in the other trees. Same structure out."""
     found, treedef = flatten(tree)
-    return unflatten(treedef, list(map(f, found, *(match(treedef, tree, other, "tree_map") for other in rest))))
+    columns = [found, *(match(treedef, tree, other, "tree_map") for other in rest)]
+    return unflatten(treedef, [f(*row) for row in zip(*columns, strict=True)])
 
 
 def match(treedef: TreeDef, tree: object, other: object, who: str) -> list[Any]:
