@@ -19,7 +19,7 @@ PACKAGES = {package.name: package for package in packages()}
 ALLOWED = {
     "neo-array": set[str](),
     "neo-tape": {"neo-array"},
-    "neo-nn": {"neo-array", "neo-tape"},
+    "neo-nn": {"neo-array"},
     "neo-optim": {"neo-array"},
     "neo-bench": {"neo-array", "neo-tape", "neo-nn", "neo-optim"},
 }

@@ -1,0 +1,80 @@
+"""Every sample of every op: value, shape and dtype against the oracle; derivatives against differences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+import neo_array as na
+import neo_tape as nt
+from neo_array import DType, Sample, testing
+from tests.neo_array.calls import Op, calls, options_on
+from tests.neo_array.oracles import ORACLES
+
+INDICES = {"reduce_argmax", "reduce_argmin"}
+# relative to the largest value: a sum of n terms in float32 is off by some n * 6e-8
+TOLERANCE = {"float32": 1e-5, "float64": 1e-13}
+
+
+def expected_dtype(op: Op, s: Sample, values: npt.NDArray[Any], dtype: DType) -> DType:
+    """Return the result's dtype: the option's, what the oracle's kind fixes, or else the floating dtype under test."""
+    if "dtype" in s.options:
+        chosen: DType = np.dtype(s.options["dtype"])
+        return chosen
+    if op.discrete and op.__name__ not in ("sign", "stop_gradient"):
+        return na.int64 if op.__name__ in INDICES else np.dtype(values.dtype)
+    return dtype
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@calls()
+def test_result_is_the_oracles(op: Op, s: Sample, device: str, dtype: str) -> None:
+    args = testing.arguments(s, device=device, dtype=np.dtype(dtype))
+    out = op(*args, **options_on(s, device))
+
+    seen = [np.array(a.numpy()) if type(a) is na.Array else a for a in args]
+    wide = [a.astype(np.float64) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a for a in seen]
+    expected = np.asarray(ORACLES[op.__name__](*wide, **s.options))
+    assert out.shape == expected.shape
+    assert out.dtype == expected_dtype(op, s, expected, np.dtype(dtype))
+    scale = float(np.max(np.abs(expected[np.isfinite(expected)]), initial=1.0)) if expected.dtype.kind == "f" else 1.0
+    allowed = TOLERANCE[str(out.dtype)] * scale if out.dtype.kind == "f" else 0
+    np.testing.assert_allclose(out.numpy(), expected, rtol=0, atol=allowed)
+
+
+@calls()
+def test_result_lives_where_the_arguments_do(op: Op, s: Sample, device: str) -> None:
+    out = op(*testing.arguments(s, device=device), **options_on(s, device))
+    assert str(out.device) == str(s.options.get("device", device) if s.args else device)
+
+
+@calls(testing.differentiated)
+def test_derivatives_agree_with_differences_to_second_order(op: Op, s: Sample, device: str) -> None:
+    f, inputs = testing.differentiable(op, s, device=device)
+    nt.check_grads(f, inputs, order=2, modes=("fwd", "rev"))
+
+
+@calls(lambda op, s: op.discrete and any(isinstance(a, np.ndarray) and a.dtype.kind == "f" for a in s.args))
+def test_derivative_of_a_discrete_result_is_zero(op: Op, s: Sample, device: str) -> None:
+    arrays = testing.arguments(s, device=device)
+
+    def total(*args: Any) -> na.Array:
+        return na.sum(na.astype(op(*args, **s.options), na.float64))
+
+    floating = [i for i, a in enumerate(arrays) if type(a) is na.Array and a.dtype.kind == "f"]
+    for g in nt.grad(total, floating)(*arrays):
+        assert isinstance(g, na.Array)
+        np.testing.assert_array_equal(g.numpy(), 0)
+
+
+@calls()
+def test_arguments_keep_their_values(op: Op, s: Sample, device: str) -> None:
+    args = testing.arguments(s, device=device)
+    before = [np.array(a.numpy()) if type(a) is na.Array else a for a in args]
+    op(*args, **options_on(s, device))
+    for a, b in zip(args, before, strict=True):
+        if type(a) is na.Array:
+            np.testing.assert_array_equal(a.numpy(), b)
