@@ -238,8 +238,14 @@ def _wrapped(indices: Any, size: int) -> Any:
 
 def pick(raw: Any, indices: Any, *, axis: int) -> Any:
     """Index one axis by an integer tensor of any shape."""
-    flat = raw.index_select(axis, _wrapped(indices, raw.shape[axis]).reshape(-1))
-    return flat.reshape(raw.shape[:axis] + indices.shape + raw.shape[axis + 1 :])
+    if raw.is_cuda or indices.dtype not in (torch.int64, torch.int32):
+        flat = raw.index_select(axis, _wrapped(indices, raw.shape[axis]).reshape(-1))
+    else:
+        try:
+            flat = raw.index_select(axis, indices.reshape(-1))
+        except (IndexError, RuntimeError):  # counted from the end, or out of range
+            flat = raw.index_select(axis, _wrapped(indices, raw.shape[axis]).reshape(-1))
+    return flat if indices.ndim == 1 else flat.reshape(raw.shape[:axis] + indices.shape + raw.shape[axis + 1 :])
 
 
 def pile(raw: Any, indices: Any, *, axis: int, size: int) -> Any:

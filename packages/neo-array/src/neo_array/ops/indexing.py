@@ -102,7 +102,7 @@ def take(x: Array, indices: Array, /, *, axis: int | None = None) -> Array:
             raise ShapeError(f"take: needs axis= for shape {x.shape}")
         axis = 0
     at = _axis("take", x, axis)
-    _check_indices("take", indices, x.shape[at])
+    _check_dtype("take", indices)
     return bind(pick, x, indices, axis=at)
 
 
@@ -146,13 +146,13 @@ def _(g: Array, indices: Array, *, axis: int) -> Array:
 def take_along_axis(x: Array, indices: Array, /, *, axis: int = -1) -> Array:
     """Read one element per index along an axis; the other axes of x and indices are equal."""
     at = _axis("take_along_axis", x, axis)
+    _check_dtype("take_along_axis", indices)
     if indices.ndim != x.ndim or any(
         i != at and n != m for i, (n, m) in enumerate(zip(x.shape, indices.shape, strict=True))
     ):
         raise ShapeError(
             f"take_along_axis: shapes {x.shape} and {indices.shape} must be equal except along axis {axis}"
         )
-    _check_indices("take_along_axis", indices, x.shape[at])
     return bind(pick_along, x, indices, axis=at)
 
 
@@ -249,14 +249,23 @@ def _axis(op: str, x: Array, axis: int) -> int:
     return axis % x.ndim
 
 
-def _check_indices(op: str, indices: Array, size: int) -> None:
+def _check_dtype(op: str, indices: Array) -> None:
     if type(indices) is not Array or indices.dtype.kind not in "iu":
         got = indices.dtype if type(indices) is Array else type(indices).__name__
         raise DTypeError(f"{op}: indices must be an integer Array, got {got}; use na.asarray(..., dtype=na.int64)")
-    if indices.device.place in ("", "cpu") and indices.size:
+
+
+def _out_of_range(x: Array, indices: Array, /, *, axis: int, size: int | None = None) -> None:
+    """Say which index no kernel could find: kernels on the CPU check the range themselves; CUDA asserts it later."""
+    length = x.shape[axis] if size is None else size
+    if indices.size:
         low, high = indices.min().item(), indices.max().item()
-        if not (-size <= low and high < size):  # type: ignore[operator]  # integers
-            raise IndexError(f"{op}: indices from {low} to {high} are out of range for an axis of size {size}")
+        if not (-length <= low and high < length):  # type: ignore[operator]  # integers
+            raise IndexError(f"take: indices from {low} to {high} are out of range for an axis of size {length}")
+
+
+for _indexed in (pick, pile, pick_along, pile_along):
+    _indexed.explain(_out_of_range)
 
 
 for _each in (cut, paste, pick, pile, pick_along, pile_along):
