@@ -44,6 +44,7 @@ from neo_array._primitive import primitive as primitive
 from neo_array._primitive import sample as sample
 from neo_array._rules import NoDerivative as NoDerivative
 from neo_array._rules import Shape as Shape
+from neo_array._rules import ZeroDerivative as ZeroDerivative
 from neo_array._version import __version__ as __version__
 from neo_array.backends import devices as devices
 from neo_array.ops import *  # noqa: F403  (the ops, each exported by name in ops/__init__.py)

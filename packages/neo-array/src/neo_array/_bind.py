@@ -28,6 +28,14 @@ if TYPE_CHECKING:
 _SCALARS: Final = (bool, int, float, complex)
 _CONSTANTS: Final[dict[tuple[type, object, object], Any]] = {}
 _MOST_CONSTANTS: Final = 4096
+_RARE: Final = {
+    "bool",
+    "uint16",
+    "uint32",
+    "uint64",
+    "complex64",
+    "complex128",
+}  # which torch refuses with a RuntimeError
 
 
 def weak(value: Scalar, like: Array) -> Any:
@@ -167,7 +175,7 @@ def kernel_for(op: Op, raw: Any = None, backend: backends.Backend | None = None)
         if source is None:
             raise DeviceError(f"{op.__name__}: has no kernel for backend {backend.NAME}; move the arrays, x.to(...)")
         found = import_kernel(source)
-        kernel = op.kernels[backend.RAW] = backend.guard(found) if len(op.promoted) > 1 else found
+        kernel = op.kernels[backend.RAW] = backend.guard(found) if len(op.arrays) > 1 or op.variadic else found
     return kernel
 
 
@@ -190,7 +198,7 @@ def _run(op: Op, kernel: Callable[..., Any], raws: list[Any], arrays: Sequence[A
         if op.explain_error is not None:
             op.explain_error(*arrays, **params)
         shapes = [a.shape for a in arrays if type(a) is Array]
-        if op.broadcasts:
+        if op.kind == "elementwise":
             try:
                 np.broadcast_shapes(*shapes)
             except ValueError:
@@ -199,7 +207,7 @@ def _run(op: Op, kernel: Callable[..., Any], raws: list[Any], arrays: Sequence[A
                     "sizes must be equal or 1, aligned at the last axis: reshape or expand_dims one side"
                 ) from None
         dtypes = [str(a.dtype) for a in arrays if type(a) is Array]
-        if isinstance(error, TypeError | NotImplementedError) or {"bool", "uint16", "uint32", "uint64"} & set(dtypes):
+        if isinstance(error, TypeError | NotImplementedError) or _RARE & set(dtypes):
             backend = next(a.device.backend for a in arrays if type(a) is Array)
             raise DTypeError(
                 f"{op.__name__}: {backend} does not compute this for {' and '.join(dtypes)}; "
@@ -218,6 +226,21 @@ def top_batched(args: Sequence[Any]) -> BatchLevel | None:
     """Return the innermost vmap level among the arguments, or None."""
     levels = [a._raw.level for a in args if type(a) is Array and type(a._raw) is Batched]
     return max(levels, key=lambda level: level.index, default=None)
+
+
+def as_sizes(op: str, shape: Any) -> tuple[int, ...]:
+    """Return a shape, given as one integer or several, as a tuple of ints."""
+    try:
+        return tuple(map(operator.index, shape if isinstance(shape, tuple | list) else (shape,)))
+    except TypeError:
+        raise DTypeError(f"{op}: a shape is an integer or a tuple of integers, got {shape!r}") from None
+
+
+def need_arrays(op: str, *values: Any) -> None:
+    """Refuse what is no Array, for functions that look at their argument before an op does."""
+    for x in values:
+        if type(x) is not Array:
+            raise DTypeError(f"{op}: needs an Array, got {type(x).__name__}; wrap it in na.asarray(...)")
 
 
 # --- Residuals, for generated code ---

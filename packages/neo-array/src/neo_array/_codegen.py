@@ -69,8 +69,16 @@ def generate_bind(op: Primitive[..., Any], names: dict[str, Any]) -> Callable[..
         lines += [f"        if _r_{a}.dtype is not _r_{b}.dtype:", f"            return _careful({everything})"]
     if op.floating:
         lines += [f"        if {first}.dtype not in _INEXACT:", f"            return _careful({everything})"]
+    strange = [
+        a for a in arrays[1:] if not (a in op.promoted and arrays[0] in op.promoted)
+    ]  # dtypes say nothing of these
     lines += [
         f"        _kind = type({first})",
+        *(
+            line
+            for a in strange
+            for line in (f"        if type(_r_{a}) is not _kind:", f"            return _careful({everything})")
+        ),
         f"        _raw = _kernels[_kind]({', '.join('_r_' + a for a in arrays)}{keywords})",
         "    except Exception:",
         "        _kind = None",
@@ -122,6 +130,7 @@ def generate_donate(op: Primitive[..., Any], names: dict[str, Any]) -> Callable[
         for a in others
     )
     shown = "_OPEN or _RETAINED or _current_stack() is not _EMPTY"
+    checks += " and _raw.dtype in _INEXACT" if op.floating else ""
     refusal = f"_kernel is None or {shown} or hasattr({first}, '_exported') or not (_sole_owner(_raw, 2){checks})"
     lines = [
         f"def donate(_to, {signature}):",
@@ -142,7 +151,7 @@ def generate_record(op: Primitive[..., Any], mask: int, names: dict[str, Any]) -
     """Write the function that appends a tape entry, and its pull function, for one set of wanted inputs."""
     wanted = {a for i, a in enumerate(op.arrays) if mask >> i & 1}
     rules = [r for r in op.vjp_rules if wanted & set(r.inputs)]
-    blocked = [a for a in op.arrays if a in wanted and isinstance(op.missing.get(a), NoDerivative)]
+    blocked = [a for a in op.arrays if a in wanted and type(op.missing.get(a)) is NoDerivative]
     inputs = [a for r in rules for a in r.inputs if a in wanted] + blocked
     signature = ", ".join(["_level", "_watched", "_out", *op.arrays, *op.options])
     if op.discrete or not inputs:

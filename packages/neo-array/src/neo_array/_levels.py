@@ -27,8 +27,9 @@ Params: TypeAlias = Mapping[str, Any]
 class Level:
     """One open transform. `watched` holds the ids of the arrays it knows."""
 
-    __slots__ = ("__weakref__",)
+    __slots__ = ("__weakref__", "_ref")
     watched: Container[int]
+    _ref: weakref.ref[Level]  # how the register of open levels knows it
 
     def see(self, stack: Stack, index: int, op: Op, args: Args, params: Params, out: Any) -> None:
         """Handle an op that has run; `index` is this level's place in `stack.levels`."""
@@ -88,6 +89,11 @@ def _swap(kept: tuple[Any, ...], array: Array, spare: Array) -> tuple[Any, ...]:
     return tuple(spare if x is array else _swap(x, array, spare) if type(x) is tuple else x for x in kept)
 
 
+def _only_records(level: Level) -> bool:
+    """Tell whether the generated record functions are all that the level does with an op."""
+    return type(level).see is Recorder.see
+
+
 class Stack:
     """The open levels of a context, outermost first.
 
@@ -96,10 +102,10 @@ class Stack:
 
     __slots__ = ("chain", "levels", "recorders")
 
-    def __init__(self, levels: tuple[Level, ...], chain: tuple[Level, ...]) -> None:
+    def __init__(self, levels: tuple[Level, ...], chain: tuple[Level, ...], *, recorders: bool | None = None) -> None:
         self.levels = levels
         self.chain = chain
-        self.recorders = all(type(level).see is Recorder.see for level in levels)
+        self.recorders = all(map(_only_records, levels)) if recorders is None else recorders
 
     def below(self, index: int) -> Stack:
         """Return the stack with only the levels outside level `index` active."""
@@ -135,27 +141,31 @@ def entered(level: Level) -> Stack:
     `set_stack` is one call into C, and nothing can come between `finally` and it.
     """
     outer = current_stack()
-    ref = weakref.ref(level, OPEN.discard)  # for a level that is never left
+    ref = level._ref = weakref.ref(level, OPEN.discard)  # for a level that is never left
     with _register_lock:
-        ours = sum(known() in outer.chain for known in tuple(OPEN))
-        if len(OPEN) > ours:
+        if OPEN and any(known() not in outer.chain for known in tuple(OPEN)):
             CROWD.add(ref)
         OPEN.add(ref)
-    return Stack((*outer.levels, level), (*outer.chain, level))
+    recorders = outer.recorders and _only_records(level)
+    return Stack((*outer.levels, level), (*outer.chain, level), recorders=recorders)
 
 
 def left(level: Level) -> None:
     """Close a level and take it off the register."""
     level.close()
-    with _register_lock:
-        for register in (OPEN, CROWD):
-            register.difference_update([ref for ref in tuple(register) if ref() is level])
+    ref = getattr(level, "_ref", None)  # None: interrupted before it was registered
+    OPEN.discard(ref)
+    CROWD.discard(ref)
 
 
 def retain(level: Level) -> None:
     """Say that a closed level's entries live on, so that a donation leaves their values alone."""
-    with _register_lock:
-        RETAINED.add(weakref.ref(level, RETAINED.discard))
+    RETAINED.add(weakref.ref(level, RETAINED.discard))
+
+
+def forget(level: Level) -> None:
+    """Undo `retain`: the entries are used up."""
+    RETAINED.discard(weakref.ref(level))
 
 
 def show(stack: Stack, start: int, op: Op, args: Args, params: Params, out: Any) -> None:

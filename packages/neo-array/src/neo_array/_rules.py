@@ -26,6 +26,10 @@ class NoDerivative:
         return f"NoDerivative({self.reason!r})"
 
 
+class ZeroDerivative(NoDerivative):
+    """Fill a rule slot with "it is zero, and why": nothing is recorded for that input, and nothing raises."""
+
+
 WHOLE: Final = "array"
 _KEEP: Final = {
     Shape: "shape",

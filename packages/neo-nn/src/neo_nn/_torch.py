@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any, Final
 
@@ -11,6 +12,8 @@ _linear: Final = torch.nn.functional.linear
 _threshold_backward: Final = torch.ops.aten.threshold_backward.default
 _cross_entropy: Final = torch.nn.functional.cross_entropy
 # PyTorch has to ignore some label; -100, its default, could be a mistake. This one comes from no cast and no overflow.
+_nll_backward: Final = torch.ops.aten.nll_loss_backward.default
+_REDUCTIONS: Final = {"none": 0, "mean": 1, "sum": 2}  # of ATen
 _IGNORED: Final = -(2**62) - 1
 
 
@@ -57,11 +60,19 @@ def softmax_cross_entropy(logits: Any, labels: Any, *, reduction: str) -> Any:
 
 def cross_entropy_grad(g: Any, logits: Any, labels: Any, *, reduction: str) -> Any:
     """Return g * (softmax(logits) - one_hot(labels)), over the number of examples for the mean."""
-    p = logits.softmax(-1)
-    p.scatter_(-1, labels.unsqueeze(-1), -1.0, reduce="add")
-    if reduction == "mean":
-        return p.mul_(g / labels.numel())
-    return p.mul_(g.unsqueeze(-1) if reduction == "none" else g)
+    rows, at = _rows(logits), labels.reshape(-1)
+    count = at.numel() if reduction == "mean" else 1
+    flat = g.reshape(-1) if reduction == "none" else g
+    at_label = _nll_backward(
+        flat, rows, at, None, _REDUCTIONS[reduction], _IGNORED, _total_weight(count, g.dtype, g.device)
+    )
+    scale = flat.unsqueeze(-1) if reduction == "none" else g
+    return at_label.addcmul_(rows.softmax(-1), scale, value=1 / count if count else 1.0).reshape(logits.shape)
+
+
+@functools.lru_cache(maxsize=256)
+def _total_weight(count: int, dtype: torch.dtype, device: torch.device) -> Any:
+    return torch.full((), count, dtype=dtype, device=device)
 
 
 def logistic_loss(x: Any, y: Any) -> Any:

@@ -58,12 +58,12 @@ def _check(
     direction = tree.tree_map(lambda x: _random_like(x, rng), args)
     expected = _difference_quotient(f, args, direction)
     for mode in modes:
-        name = f"{path}{mode}"
+        name = f"{mode}{path}"
         if mode == "fwd":
             tangent = jvp(f, args, direction)[1]
             _compare_leaves(tangent, expected, tolerance or _allowed([tangent, args]), name)
             if order > 1:
-                _check(lambda *a: jvp(f, a, direction)[1], args, order - 1, modes, rng, tolerance, f"{name} of ")
+                _check(lambda *a: jvp(f, a, direction)[1], args, order - 1, modes, rng, tolerance, f" of {name}")
         else:
             out, pullback = vjp(f, *args)
             cotangent = tree.tree_map(lambda x: _random_like(x, rng), out)
@@ -71,16 +71,21 @@ def _check(
             allowed = tolerance or _allowed([gradient, cotangent])
             _compare(_dot(gradient, direction), _dot(cotangent, expected), allowed, name, _scale(gradient, direction))
             if order > 1:
-                _check(lambda *a, c=cotangent: vjp(f, *a)[1](c), args, order - 1, modes, rng, tolerance, f"{name} of ")
+                _check(lambda *a, c=cotangent: vjp(f, *a)[1](c), args, order - 1, modes, rng, tolerance, f" of {name}")
 
 
 def _random_like(x: Any, rng: Any) -> Any:
     if type(x) is not Array:
-        return rng.normal() if isinstance(x, float) else x
+        return float(_signed(rng, ())) if isinstance(x, float) else x
     if not is_differentiable(x):
         return x
-    values = rng.normal(size=x.shape) + (1j * rng.normal(size=x.shape) if x.dtype.kind == "c" else 0)
+    values = _signed(rng, x.shape) + (1j * _signed(rng, x.shape) if x.dtype.kind == "c" else 0)
     return asarray(np.asarray(values), dtype=x.dtype, device=x.device)
+
+
+def _signed(rng: Any, shape: tuple[int, ...]) -> Any:
+    """Draw numbers of either sign that are not small, so that no element's error can hide behind the others."""
+    return rng.choice([-1.0, 1.0], size=shape) * rng.uniform(0.5, 1.5, size=shape)
 
 
 def _values(x: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -23,19 +23,21 @@ class Inputs:
 
     def __init__(self, values: object, who: str) -> None:
         leaves, self.treedef = tree.flatten(values)
-        self.leaves: list[Any] = [self._open(leaf) for leaf in leaves]
-        self.watched: list[Array] = [x for x in self.leaves if type(x) is Array and is_differentiable(x)]
-        for leaf in self.leaves:
-            if type(leaf) is not Array and is_raw(leaf):
-                path = next(p for p, x in tree.leaves_with_paths(values) if x is leaf)
-                kind = f"{type(leaf).__module__}.{type(leaf).__name__}"
-                raise DTypeError(f"{who}: the differentiated leaf {path!r} is a {kind}; wrap it in na.asarray(...)")
-
-    @staticmethod
-    def _open(leaf: Any) -> Any:
-        if type(leaf) is Array:
-            return alias(leaf) if is_differentiable(leaf) else leaf
-        return asarray(leaf) if isinstance(leaf, float | complex | np.inexact) else leaf
+        self.watched: list[Array] = []
+        for i, leaf in enumerate(leaves):
+            if type(leaf) is Array:
+                if not is_differentiable(leaf):
+                    continue
+                opened = alias.bind(leaf)
+            elif isinstance(leaf, float | complex | np.inexact):
+                opened = asarray(leaf)
+            elif is_raw(leaf):
+                _refuse(values, leaf, who)
+            else:
+                continue
+            leaves[i] = opened
+            self.watched.append(opened)
+        self.leaves: list[Any] = leaves
 
     def tree(self) -> Any:
         """Return the opened values in their structure."""
@@ -51,3 +53,9 @@ class Inputs:
             gradient = found.get(leaf._id)
             return zeros_like(leaf) if gradient is None else gradient
         return type(leaf)(0) if isinstance(leaf, int | np.integer | np.bool_) else leaf
+
+
+def _refuse(values: object, leaf: Any, who: str) -> NoReturn:
+    path = next(p for p, x in tree.leaves_with_paths(values) if x is leaf)
+    kind = f"{type(leaf).__module__}.{type(leaf).__name__}"
+    raise DTypeError(f"{who}: the differentiated leaf {path!r} is a {kind}; wrap it in na.asarray(...)")

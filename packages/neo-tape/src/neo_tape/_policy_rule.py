@@ -36,7 +36,8 @@ class Rule:
         self.in_tree, self.out_tree, self.saved_tree = in_tree, out_tree, saved_tree
         self.inputs = [Meta(x) if type(x) is Array else None for x in inputs]
         self.outputs = [Meta(x) for x in outputs]
-        places = {id(x): i for i, x in enumerate(outputs)}
+        given = {id(x) for x in inputs}  # what was saved is then the argument: only the fresh output has this rule
+        places = {id(x): i for i, x in enumerate(outputs) if id(x) not in given}
         self.slots = [
             ("output", places[id(x)]) if id(x) in places else ("array", x) if type(x) is Array else ("value", x)
             for x in saved
@@ -163,15 +164,17 @@ class Rule:
 
 
 def _leaves_like(argument: Any, gradient: Any) -> list[Any]:
-    """Return the gradient's leaves, None counting as one, if its structure is the argument's; else an empty list."""
-    if isinstance(argument, int):
-        return [gradient]
-    filled = tree.fill_none(gradient)
-    return (
-        [None if x is tree.HOLE else x for x in tree.leaves(filled)]
-        if tree.structure(filled) == tree.structure(argument)
-        else []
-    )
+    """Return the gradient's leaves, None counting as one, if its structure is the argument's; else an empty list.
+
+    The argument holds numbers for its leaves; a None in it belongs to the structure, and must be None here too.
+    """
+    wanted, given = tree.fill_none(argument), tree.fill_none(gradient)
+    if tree.structure(wanted) != tree.structure(given):
+        return []
+    pairs = list(zip(tree.leaves(wanted), tree.leaves(given), strict=True))
+    if any(number is tree.HOLE and leaf is not tree.HOLE for number, leaf in pairs):
+        return []
+    return [None if leaf is tree.HOLE else leaf for number, leaf in pairs if number is not tree.HOLE]
 
 
 @primitive(multi=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from neo_array import Array, DTypeError, broadcast_to, zeros_like
+from neo_array import Array, DTypeError, NoDerivative, broadcast_to, zeros_like
 from neo_array._bind import is_differentiable, raise_no_derivative, residual
 from neo_array._levels import Args, Level, Params, Stack, current_stack, set_stack
 
@@ -70,7 +70,7 @@ class Tangent(Level):
 def push(op: Op, tangents: list[Array | None], args: Args, params: Params, out: Any) -> Any:
     """Return the tangent of an op's output, by its jvp rule or by what its kind says."""
     for name, tangent in zip(op.arrays * (len(args) if op.variadic else 1), tangents, strict=True):
-        if tangent is not None and name in op.missing:
+        if tangent is not None and type(op.missing.get(name)) is NoDerivative:
             raise_no_derivative(op, name)
     if op.jvp_rule is not None:
         first = (tuple(tangents),) if op.variadic else tangents

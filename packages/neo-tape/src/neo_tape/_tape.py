@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from neo_array import Array
 from neo_array._bind import accumulate
-from neo_array._levels import Recorder, retain
+from neo_array._levels import Recorder, forget, retain
 
 Cotangents: TypeAlias = dict[int, Array]
 
@@ -39,4 +39,6 @@ class Tape(Recorder):
                         entry[0](several, entry, found)
         finally:
             entries.clear()
+            if consume:
+                forget(self)
         return found

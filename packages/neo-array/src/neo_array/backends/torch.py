@@ -186,6 +186,26 @@ def sign(raw: Any) -> Any:
     return torch.where(torch.isnan(raw), raw, signs) if raw.is_floating_point() else signs
 
 
+def logsumexp(raw: Any, *, axis: tuple[int, ...], keepdims: bool) -> Any:
+    """Return log(sum(exp)); half precision in float32, whose sum does not overflow."""
+    if raw.is_complex():
+        raise TypeError
+    wide = raw.float() if raw.itemsize == 2 else raw
+    return wide.logsumexp(axis, keepdim=keepdims).to(raw.dtype)
+
+
+def matmul(a: Any, b: Any) -> Any:
+    """Multiply matrices; torch takes booleans where nothing is to be summed."""
+    if a.dtype is torch.bool:
+        raise TypeError
+    return a @ b
+
+
+def log_softmax(raw: Any, *, axis: int) -> Any:
+    """Return the logarithm of softmax; half precision in float32."""
+    return raw.float().log_softmax(axis).to(raw.dtype) if raw.itemsize == 2 else raw.log_softmax(axis)
+
+
 def power(base: Any, exponent: Any) -> Any:
     """Raise to a power; torch has 0 for integers to negative powers, NumPy an error."""
     if not (base.is_floating_point() or base.is_complex()) and bool((exponent < 0).any()):

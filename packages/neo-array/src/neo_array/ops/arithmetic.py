@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from neo_array._array import Array, ArrayLike
+from neo_array._bind import need_arrays
 from neo_array._errors import DTypeError
 from neo_array._primitive import Sample, bind, primitive, sample
-from neo_array.backends.numpy import numeric, quiet
+from neo_array.backends.numpy import numeric, ordered, quiet
 
 
 # --- Identity ---
@@ -134,6 +135,7 @@ negative.vjp(x=lambda g: -g)
 
 def positive(x: Array, /) -> Array:
     """Return x."""
+    need_arrays("positive", x)
     return x
 
 
@@ -143,7 +145,7 @@ def sign(x: Array, /) -> Array:
     return bind(sign, x)
 
 
-sign.kernel("numpy", "cupy")(np.sign)
+sign.kernel("numpy")(ordered(np.sign))
 sign.kernel("torch")("neo_array.backends.torch:sign")
 
 
@@ -153,7 +155,8 @@ def abs(x: Array, /) -> Array:
     return bind(abs, x)
 
 
-abs.kernel("numpy", "torch", "cupy")(operator.abs)
+abs.kernel("numpy")(numeric(operator.abs))
+abs.kernel("torch", "cupy")(operator.abs)
 abs.vjp(x=lambda g, x: g * sign(x))
 
 
@@ -164,7 +167,7 @@ def maximum(x1: ArrayLike, x2: ArrayLike, /) -> Array:
     return bind(maximum, x1, x2)
 
 
-maximum.kernel("numpy")(np.maximum)
+maximum.kernel("numpy")(ordered(np.maximum))
 maximum.kernel("torch")("torch:maximum")
 maximum.vjp(
     x1=lambda g, x1, x2: g * _share(x1, x2, greater),
@@ -178,7 +181,7 @@ def minimum(x1: ArrayLike, x2: ArrayLike, /) -> Array:
     return bind(minimum, x1, x2)
 
 
-minimum.kernel("numpy")(np.minimum)
+minimum.kernel("numpy")(ordered(np.minimum))
 minimum.kernel("torch")("torch:minimum")
 minimum.vjp(
     x1=lambda g, x1, x2: g * _share(x1, x2, less),

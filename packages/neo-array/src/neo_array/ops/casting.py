@@ -9,6 +9,7 @@ import numpy as np
 
 from neo_array import backends
 from neo_array._array import Array
+from neo_array._bind import need_arrays
 from neo_array._device import Device
 from neo_array._dtypes import DType, as_dtype
 from neo_array._primitive import COMES_WITH_VMAP, Sample, bind, primitive, sample
@@ -32,6 +33,7 @@ def _(g: Array, x: DType) -> Array:
 
 def astype(x: Array, dtype: object, /, *, copy: bool = True) -> Array:
     """Return x with another dtype; x itself if it has that dtype already (values never change, so `copy` is moot)."""
+    need_arrays("astype", x)
     target = as_dtype(dtype)
     return x if x.dtype == target else bind(cast, x, dtype=target)
 

@@ -10,6 +10,7 @@ import numpy as np
 from neo_array._array import Array, ArrayLike
 from neo_array._errors import DTypeError
 from neo_array._primitive import Sample, bind, primitive, sample
+from neo_array.backends.numpy import ordered
 
 _WHY = "its result is boolean"
 
@@ -38,7 +39,8 @@ def less(x1: ArrayLike, x2: ArrayLike, /) -> Array:
     return bind(less, x1, x2)
 
 
-less.kernel("numpy", "torch", "cupy")(operator.lt)
+less.kernel("numpy")(ordered(operator.lt))
+less.kernel("torch", "cupy")(operator.lt)
 
 
 @primitive(kind="elementwise", discrete=_WHY)
@@ -47,7 +49,8 @@ def less_equal(x1: ArrayLike, x2: ArrayLike, /) -> Array:
     return bind(less_equal, x1, x2)
 
 
-less_equal.kernel("numpy", "torch", "cupy")(operator.le)
+less_equal.kernel("numpy")(ordered(operator.le))
+less_equal.kernel("torch", "cupy")(operator.le)
 
 
 @primitive(kind="elementwise", discrete=_WHY)
@@ -56,7 +59,8 @@ def greater(x1: ArrayLike, x2: ArrayLike, /) -> Array:
     return bind(greater, x1, x2)
 
 
-greater.kernel("numpy", "torch", "cupy")(operator.gt)
+greater.kernel("numpy")(ordered(operator.gt))
+greater.kernel("torch", "cupy")(operator.gt)
 
 
 @primitive(kind="elementwise", discrete=_WHY)
@@ -65,7 +69,8 @@ def greater_equal(x1: ArrayLike, x2: ArrayLike, /) -> Array:
     return bind(greater_equal, x1, x2)
 
 
-greater_equal.kernel("numpy", "torch", "cupy")(operator.ge)
+greater_equal.kernel("numpy")(ordered(operator.ge))
+greater_equal.kernel("torch", "cupy")(operator.ge)
 
 
 # --- Logic ---

@@ -10,6 +10,7 @@ import numpy as np
 
 from neo_array import _dtypes, backends
 from neo_array._array import Array
+from neo_array._bind import as_sizes, need_arrays
 from neo_array._device import Device, DeviceLike, as_device
 from neo_array._dtypes import DType, Scalar, as_dtype
 from neo_array._errors import DTypeError, NeoError, ShapeError
@@ -78,8 +79,21 @@ def asarray(
     if wanted is None and not isinstance(obj, np.generic):
         wanted = {"f": _dtypes.float32, "i": _dtypes.int64, "c": _dtypes.complex64}.get(values.dtype.kind)
         wanted = _dtypes.float32 if values.size == 0 else wanted
+    if wanted is not None:
+        _check_fits("asarray", values, wanted)
     place = as_device(device)
     return Array(backends.named(place.backend).asarray(values, wanted, place, True))
+
+
+def _check_fits(op: str, values: Any, dtype: DType) -> None:
+    """Refuse numbers that a dtype cannot hold: integers out of range, complex or infinite ones among integers."""
+    kind = values.dtype.kind
+    lost = kind == "c" and dtype.kind != "c"
+    if dtype.kind in "iu" and not lost and values.size:
+        limits: Any = np.iinfo(dtype.name)
+        lost = not np.isfinite(values).all() or values.min() < limits.min or values.max() > limits.max
+    if lost:
+        raise DTypeError(f"{op}: the numbers do not fit dtype {dtype}; choose a wider dtype, or cast with .astype(...)")
 
 
 def _from_foreign(
@@ -132,11 +146,17 @@ def full(
     shape: int | tuple[int, ...], value: Scalar, /, *, dtype: object | None = None, device: DeviceLike | None = None
 ) -> Array:
     """Make an array filled with `value`."""
-    sizes = (shape,) if isinstance(shape, int) else tuple(int(n) for n in shape)
+    sizes = as_sizes("full", shape)
     if any(n < 0 for n in sizes):
         raise ShapeError(f"full: sizes must not be negative, got {sizes}")
     value = value.item() if isinstance(value, np.generic) else value
+    if type(value) not in (bool, int, float, complex):
+        raise DTypeError(f"full: the value must be a number, got {type(value).__name__}")
     chosen = _dtypes.result_type(value) if dtype is None else as_dtype(dtype)
+    _known_dtype(np.asarray(value).dtype, value)
+    _check_fits("full", np.asarray(value), chosen)
+    if type(value) is float and chosen.kind == "f":
+        value = float(backends.named("numpy").cast(np.asarray(value), chosen))  # inf where it is too large
     return bind(fill, shape=sizes, value=value, dtype=chosen, device=as_device(device))
 
 
@@ -152,6 +172,7 @@ def ones(shape: int | tuple[int, ...], /, *, dtype: object | None = None, device
 
 def full_like(x: Array, value: Scalar, /, *, dtype: object | None = None, device: DeviceLike | None = None) -> Array:
     """Make a filled array of x's shape, dtype and device."""
+    need_arrays("full_like", x)
     return full(
         x.shape, value, dtype=x.dtype if dtype is None else dtype, device=x.device if device is None else device
     )

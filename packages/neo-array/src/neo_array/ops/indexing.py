@@ -10,6 +10,7 @@ import numpy as np
 
 from neo_array import backends
 from neo_array._array import Array, Index
+from neo_array._bind import need_arrays
 from neo_array._errors import DeviceError, DTypeError, ShapeError
 from neo_array._primitive import COMES_WITH_VMAP, Sample, bind, primitive, sample
 from neo_array._rules import NoDerivative, Shape
@@ -97,6 +98,7 @@ def take(x: Array, indices: Array, /, *, axis: int | None = None) -> Array:
     Raises:
         IndexError: if an index is out of range.
     """
+    need_arrays("take", x)
     if axis is None:
         if x.ndim != 1:
             raise ShapeError(f"take: needs axis= for shape {x.shape}")
@@ -145,6 +147,7 @@ def _(g: Array, indices: Array, *, axis: int) -> Array:
 
 def take_along_axis(x: Array, indices: Array, /, *, axis: int = -1) -> Array:
     """Read one element per index along an axis; the other axes of x and indices are equal."""
+    need_arrays("take_along_axis", x)
     at = _axis("take_along_axis", x, axis)
     _check_dtype("take_along_axis", indices)
     if indices.ndim != x.ndim or any(

@@ -10,10 +10,11 @@ import numpy as np
 
 from neo_array import _dtypes
 from neo_array._array import Array, Axis
-from neo_array._errors import ShapeError
+from neo_array._bind import need_arrays
+from neo_array._errors import DTypeError, ShapeError
 from neo_array._primitive import COMES_WITH_VMAP, Primitive, Sample, bind, primitive, sample
 from neo_array._rules import Shape
-from neo_array.backends.numpy import quiet
+from neo_array.backends.numpy import ordered, quiet
 from neo_array.ops.casting import astype
 from neo_array.ops.comparison import equal
 from neo_array.ops.shaping import broadcast_to, reshape
@@ -26,6 +27,8 @@ def normalize_axes(op: str, x: Array, axis: Axis) -> _Axes:
     if axis is None:
         return tuple(range(x.ndim))
     axes = axis if isinstance(axis, tuple) else (axis,)
+    if not builtins.all(isinstance(a, int) for a in axes):
+        raise DTypeError(f"{op}: axis must be an int or a tuple of ints, got {axis!r}")
     out = tuple(a + x.ndim if a < 0 else a for a in axes)
     if builtins.any(not 0 <= a < x.ndim for a in out):
         raise ShapeError(f"{op}: axis {axis} is out of range for shape {x.shape}; use {-x.ndim} to {x.ndim - 1}")
@@ -66,6 +69,7 @@ def _(g: Array, x: Shape, *, axis: _Axes) -> Array:
 
 def sum(x: Array, /, *, axis: Axis = None, keepdims: bool = False, dtype: object | None = None) -> Array:
     """Sum over axes (all of them by default). Booleans and integers other than uint64 sum to int64."""
+    need_arrays("sum", x)
     if dtype is not None:
         x = astype(x, dtype)
     elif x.dtype.kind in "biu" and x.dtype != _dtypes.uint64:
@@ -76,11 +80,14 @@ def sum(x: Array, /, *, axis: Axis = None, keepdims: bool = False, dtype: object
 
 def mean(x: Array, /, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """Average over axes (all of them by default); nan over no elements."""
+    need_arrays("mean", x)
     axes = normalize_axes("mean", x, axis)
     count = 1
     for a in axes:
         count *= x.shape[a]
     x = x if _dtypes.is_inexact(x.dtype) else astype(x, _dtypes.float32)
+    if x.dtype.itemsize == 2:  # the sum may overflow where the mean does not
+        return astype(sum(astype(x, _dtypes.float32), axis=axes, keepdims=keepdims) / count, x.dtype)
     return sum(x, axis=axes, keepdims=keepdims) / count
 
 
@@ -97,8 +104,8 @@ def reduce_min(x: Array, /, *, axis: _Axes, keepdims: bool) -> Array:
     return bind(reduce_min, x, axis=axis, keepdims=keepdims)
 
 
-reduce_max.kernel("numpy")(np.maximum.reduce)
-reduce_min.kernel("numpy")(np.minimum.reduce)
+reduce_max.kernel("numpy")(ordered(np.maximum.reduce))
+reduce_min.kernel("numpy")(ordered(np.minimum.reduce))
 reduce_max.kernel("torch")(lambda x, *, axis, keepdims: x.amax(axis, keepdim=keepdims))
 reduce_min.kernel("torch")(lambda x, *, axis, keepdims: x.amin(axis, keepdim=keepdims))
 
@@ -130,12 +137,14 @@ def _(x: Array, /, *, axis: _Axes, keepdims: bool) -> None:
 
 def max(x: Array, /, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """Take the maximum over axes (all by default). nan wins; ties share the derivative evenly."""
+    need_arrays("max", x)
     axes = normalize_axes("max", x, axis)
     return bind(reduce_max, x, axis=axes, keepdims=keepdims) if axes else x
 
 
 def min(x: Array, /, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """Take the minimum over axes (all by default). nan wins; ties share the derivative evenly."""
+    need_arrays("min", x)
     axes = normalize_axes("min", x, axis)
     return bind(reduce_min, x, axis=axes, keepdims=keepdims) if axes else x
 
@@ -153,8 +162,8 @@ def reduce_argmin(x: Array, /, *, axis: int | None, keepdims: bool) -> Array:
     return bind(reduce_argmin, x, axis=axis, keepdims=keepdims)
 
 
-reduce_argmax.kernel("numpy")(np.argmax)
-reduce_argmin.kernel("numpy")(np.argmin)
+reduce_argmax.kernel("numpy")(ordered(np.argmax, refused="bc"))
+reduce_argmin.kernel("numpy")(ordered(np.argmin, refused="bc"))
 reduce_argmax.kernel("torch")(lambda x, *, axis, keepdims: x.argmax(axis, keepdim=keepdims))
 reduce_argmin.kernel("torch")(lambda x, *, axis, keepdims: x.argmin(axis, keepdim=keepdims))
 
@@ -177,6 +186,7 @@ def argmin(x: Array, /, *, axis: int | None = None, keepdims: bool = False) -> A
 
 
 def _position(op: Primitive[..., Array], x: Array, axis: int | None, keepdims: bool) -> Array:
+    need_arrays(op.__name__, x)
     at = None if axis is None else normalize_axes(op.__name__, x, axis)[0]
     return bind(op, astype(x, _dtypes.uint8) if x.dtype.kind == "b" else x, axis=at, keepdims=keepdims)
 
@@ -202,12 +212,14 @@ reduce_any.kernel("torch")(lambda x, *, axis, keepdims: (x != 0).any(axis, keepd
 
 def all(x: Array, /, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """Tell whether all elements along the axes are true (nonzero)."""
+    need_arrays("all", x)
     axes = normalize_axes("all", x, axis)
     return bind(reduce_all, x, axis=axes, keepdims=keepdims) if axes else x != 0
 
 
 def any(x: Array, /, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """Tell whether any element along the axes is true (nonzero)."""
+    need_arrays("any", x)
     axes = normalize_axes("any", x, axis)
     return bind(reduce_any, x, axis=axes, keepdims=keepdims) if axes else x != 0
 

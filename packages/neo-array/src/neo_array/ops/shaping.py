@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from neo_array._array import Array
-from neo_array._bind import undo_broadcast
+from neo_array._bind import as_sizes, need_arrays, undo_broadcast
 from neo_array._errors import ShapeError
 from neo_array._primitive import COMES_WITH_VMAP, Sample, bind, primitive, sample
 from neo_array._rules import Shape
@@ -33,7 +33,8 @@ def _(g: Array, x: Shape) -> Array:
 
 def reshape(x: Array, /, shape: int | tuple[int, ...]) -> Array:
     """Return the elements in another shape, in row-major order; one size may be -1."""
-    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    need_arrays("reshape", x)
+    sizes = as_sizes("reshape", shape)
     if sizes == x.shape:
         return x
     if sizes.count(-1) == 1:
@@ -46,6 +47,7 @@ def reshape(x: Array, /, shape: int | tuple[int, ...]) -> Array:
 
 def expand_dims(x: Array, /, *, axis: int = 0) -> Array:
     """Insert an axis of size 1."""
+    need_arrays("expand_dims", x)
     n = x.ndim + 1
     if not -n <= axis < n:
         raise ShapeError(f"expand_dims: axis {axis} is out of range for shape {x.shape}; use {-n} to {n - 1}")
@@ -55,6 +57,7 @@ def expand_dims(x: Array, /, *, axis: int = 0) -> Array:
 
 def squeeze(x: Array, /, axis: int | tuple[int, ...]) -> Array:
     """Remove axes of size 1."""
+    need_arrays("squeeze", x)
     axes = {a % x.ndim if -x.ndim <= a < x.ndim else -1 for a in (axis if isinstance(axis, tuple) else (axis,))}
     if any(a < 0 or x.shape[a] != 1 for a in axes):
         raise ShapeError(f"squeeze: axis {axis} must name axes of size 1, got shape {x.shape}")
@@ -79,6 +82,7 @@ def _(g: Array, *, axes: tuple[int, ...]) -> Array:
 
 def permute_dims(x: Array, /, axes: tuple[int, ...]) -> Array:
     """Permute the axes: axis i of the result is axis `axes[i]` of x."""
+    need_arrays("permute_dims", x)
     order = tuple(a + x.ndim if a < 0 else a for a in axes)
     if sorted(order) != list(range(x.ndim)):
         raise ShapeError(f"permute_dims: axes {axes} must be a permutation of the axes of shape {x.shape}")
@@ -87,6 +91,7 @@ def permute_dims(x: Array, /, axes: tuple[int, ...]) -> Array:
 
 def moveaxis(x: Array, source: int, destination: int, /) -> Array:
     """Move one axis to another place."""
+    need_arrays("moveaxis", x)
     if not (-x.ndim <= source < x.ndim and -x.ndim <= destination < x.ndim):
         raise ShapeError(f"moveaxis: axes {source} and {destination} must be axes of shape {x.shape}")
     order = [i for i in range(x.ndim) if i != source % x.ndim]
@@ -129,6 +134,7 @@ def _(g: Array, x: Shape) -> Array:
 
 def broadcast_to(x: Array, /, shape: tuple[int, ...]) -> Array:
     """Repeat along axes of size 1 and new leading axes."""
+    need_arrays("broadcast_to", x)
     if x.shape == tuple(shape):
         return x
     extra = len(shape) - x.ndim
@@ -161,6 +167,7 @@ def concat(arrays: Sequence[Array], /, *, axis: int | None = 0) -> Array:
     """Join arrays along an existing axis; with axis=None, flattened."""
     if not arrays:
         raise ShapeError("concat: needs at least one array")
+    need_arrays("concat", *arrays)
     if axis is None:
         arrays, axis = [reshape(a, -1) for a in arrays], 0
     first = arrays[0]
@@ -177,6 +184,7 @@ def concat(arrays: Sequence[Array], /, *, axis: int | None = 0) -> Array:
 
 def stack(arrays: Sequence[Array], /, *, axis: int = 0) -> Array:
     """Join arrays of one shape along a new axis."""
+    need_arrays("stack", *arrays)
     if len({a.shape for a in arrays}) > 1:
         raise ShapeError(f"stack: shapes must be equal, got {sorted({a.shape for a in arrays})}")
     return concat([expand_dims(a, axis=axis) for a in arrays], axis=axis)

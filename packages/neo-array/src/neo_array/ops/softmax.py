@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from neo_array._array import Array, Axis
+from neo_array._bind import need_arrays
 from neo_array._primitive import COMES_WITH_VMAP, Sample, bind, primitive, sample
 from neo_array.backends.numpy import quiet
 from neo_array.ops.exponential import exp
@@ -16,6 +17,19 @@ from neo_array.ops.reductions import keep_axes, normalize_axes, sum
 from neo_array.ops.shaping import permute_dims, reshape
 
 _Axes = tuple[int, ...]
+
+
+def _in_float32(kernel: Callable[..., Any]) -> Callable[..., Any]:
+    """Compute half precision in float32 (a sum of 70,000 ones overflows float16), and complex numbers not at all."""
+
+    def call(x: Any, **options: Any) -> Any:
+        if x.dtype.kind == "c":
+            raise TypeError
+        if x.dtype.itemsize != 2:
+            return kernel(x, **options)
+        return kernel(x.astype(np.float32), **options).astype(x.dtype)
+
+    return call
 
 
 def _highest(x: Any, axis: Any) -> Any:
@@ -32,6 +46,7 @@ def reduce_logsumexp(x: Array, /, *, axis: _Axes, keepdims: bool) -> Array:
 
 
 @reduce_logsumexp.kernel("numpy")
+@_in_float32
 @quiet
 def _(x: Any, *, axis: _Axes, keepdims: bool) -> Any:
     high = _highest(x, axis)
@@ -39,7 +54,7 @@ def _(x: Any, *, axis: _Axes, keepdims: bool) -> Any:
     return (out if keepdims else np.squeeze(out, axis=axis)).astype(x.dtype, copy=False)
 
 
-reduce_logsumexp.kernel("torch")(lambda x, *, axis, keepdims: x.logsumexp(axis, keepdim=keepdims))
+reduce_logsumexp.kernel("torch")("neo_array.backends.torch:logsumexp")
 
 
 def _weights(x: Array, axis: _Axes) -> Array:
@@ -65,6 +80,7 @@ def _(t: Array, x: Array, *, axis: _Axes, keepdims: bool) -> Array:
 
 def logsumexp(x: Array, /, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """Return log(sum(exp(x))) over axes (all by default), without overflow; -inf over no elements."""
+    need_arrays("logsumexp", x)
     axes = normalize_axes("logsumexp", x, axis)
     return bind(reduce_logsumexp, x, axis=axes, keepdims=keepdims) if axes else x
 
@@ -77,6 +93,7 @@ def normalized_exp(x: Array, /, *, axis: int) -> Array:
 
 
 @normalized_exp.kernel("numpy")
+@_in_float32
 @quiet
 def _(x: Any, *, axis: int) -> Any:
     e = np.exp(x - x.max(axis=axis, keepdims=True, initial=-np.inf))
@@ -99,6 +116,7 @@ def _(t: Array, out: Array, *, axis: int) -> Array:
 
 def softmax(x: Array, /, *, axis: int = -1) -> Array:
     """Return exp(x) / sum(exp(x)) along an axis, without overflow."""
+    need_arrays("softmax", x)
     return bind(normalized_exp, x, axis=normalize_axes("softmax", x, axis)[0])
 
 
@@ -110,6 +128,7 @@ def log_normalized(x: Array, /, *, axis: int) -> Array:
 
 
 @log_normalized.kernel("numpy")
+@_in_float32
 @quiet
 def _(x: Any, *, axis: int) -> Any:
     shifted = x - x.max(axis=axis, keepdims=True, initial=-np.inf)
@@ -117,7 +136,7 @@ def _(x: Any, *, axis: int) -> Any:
     return shifted
 
 
-log_normalized.kernel("torch")(lambda x, *, axis: x.log_softmax(axis))
+log_normalized.kernel("torch")("neo_array.backends.torch:log_softmax")
 
 
 @log_normalized.vjp("x")
@@ -132,6 +151,7 @@ def _(t: Array, out: Array, *, axis: int) -> Array:
 
 def log_softmax(x: Array, /, *, axis: int = -1) -> Array:
     """Return x - logsumexp(x) along an axis, without overflow: exact for logits of 1e4."""
+    need_arrays("log_softmax", x)
     return bind(log_normalized, x, axis=normalize_axes("log_softmax", x, axis)[0])
 
 

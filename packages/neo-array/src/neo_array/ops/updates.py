@@ -14,21 +14,22 @@ from neo_array.ops.arithmetic import where
 from neo_array.ops.exponential import sqrt
 
 
-@primitive(kind="elementwise")
+@primitive(kind="elementwise", floating=True)
 def add_scaled(x1: Array, x2: Array, /, *, scale: float) -> Array:
     """Return x1 + scale * x2."""
     return bind(add_scaled, x1, x2, scale=scale)
 
 
-add_scaled.kernel("numpy", "cupy")(lambda x1, x2, *, scale: x1 + x2 * scale)
+add_scaled.kernel("numpy")(quiet(lambda x1, x2, *, scale: x1 + x2 * x1.dtype.type(scale)))
 add_scaled.kernel("torch")(lambda x1, x2, *, scale: x1.add(x2, alpha=scale))
 add_scaled.inplace("torch")(lambda x1, x2, *, scale: x1.add_(x2, alpha=scale))
 add_scaled.vjp(x1=lambda g: g)
 
 
-@add_scaled.inplace("numpy", "cupy")
+@add_scaled.inplace("numpy")
+@quiet
 def _(x1: Any, x2: Any, *, scale: float) -> Any:
-    x1 += x2 * scale
+    x1 += x2 * x1.dtype.type(scale)
     return x1
 
 
@@ -37,40 +38,49 @@ def _(g: Array, *, scale: float) -> Array:
     return g * scale
 
 
-@primitive(kind="elementwise")
+@primitive(kind="elementwise", floating=True)
 def add_product(x1: Array, x2: Array, x3: Array, /) -> Array:
     """Return x1 + x2 * x3: `add_scaled` by an array."""
     return bind(add_product, x1, x2, x3)
 
 
-add_product.kernel("numpy", "cupy")(lambda x1, x2, x3: x1 + x2 * x3)
+add_product.kernel("numpy")(quiet(lambda x1, x2, x3: x1 + x2 * x3))
 add_product.kernel("torch")("torch:addcmul")
 add_product.inplace("torch")(lambda x1, x2, x3: x1.addcmul_(x2, x3))
 add_product.vjp(x1=lambda g: g, x2=lambda g, x3: g * x3, x3=lambda g, x2: g * x2)
 
 
-@add_product.inplace("numpy", "cupy")
+@add_product.inplace("numpy")
+@quiet
 def _(x1: Any, x2: Any, x3: Any) -> Any:
     x1 += x2 * x3
     return x1
 
 
 # --- Running moments ---
-@primitive(kind="elementwise")
+@primitive(kind="elementwise", floating=True)
 def moving_average(x1: Array, x2: Array, /, *, decay: float, weight: float) -> Array:
     """Return decay * x1 + weight * x2: one step of a running average."""
     return bind(moving_average, x1, x2, decay=decay, weight=weight)
 
 
-moving_average.kernel("numpy", "cupy")(lambda x1, x2, *, decay, weight: x1 * decay + x2 * weight)
+@moving_average.kernel("numpy")
+@quiet
+def _(x1: Any, x2: Any, *, decay: float, weight: float) -> Any:
+    number = x1.dtype.type  # a Python float would make float32 of bfloat16
+    return x1 * number(decay) + x2 * number(weight)
+
+
 moving_average.kernel("torch")(lambda x1, x2, *, decay, weight: (x1 * decay).add(x2, alpha=weight))
 moving_average.inplace("torch")(lambda x1, x2, *, decay, weight: x1.mul_(decay).add_(x2, alpha=weight))
 
 
-@moving_average.inplace("numpy", "cupy")
+@moving_average.inplace("numpy")
+@quiet
 def _(x1: Any, x2: Any, *, decay: float, weight: float) -> Any:
-    x1 *= decay
-    x1 += x2 * weight
+    number = x1.dtype.type
+    x1 *= number(decay)
+    x1 += x2 * number(weight)
     return x1
 
 
@@ -84,18 +94,18 @@ def _(g: Array, *, weight: float) -> Array:
     return g * weight
 
 
-@primitive(kind="elementwise")
+@primitive(kind="elementwise", floating=True)
 def lerp(x1: Array, x2: Array, /, *, weight: float) -> Array:
     """Return x1 + weight * (x2 - x1): linear interpolation from x1 to x2."""
     return bind(lerp, x1, x2, weight=weight)
 
 
-lerp.kernel("numpy", "cupy")(quiet(lambda x1, x2, *, weight: x1 + (x2 - x1) * weight))
+lerp.kernel("numpy")(quiet(lambda x1, x2, *, weight: x1 + (x2 - x1) * x1.dtype.type(weight)))
 lerp.kernel("torch")(lambda x1, x2, *, weight: x1.lerp(x2, weight))
 lerp.inplace("torch")(lambda x1, x2, *, weight: x1.lerp_(x2, weight))
 
 
-@lerp.inplace("numpy", "cupy")
+@lerp.inplace("numpy")
 @quiet
 def _(x1: Any, x2: Any, *, weight: float) -> Any:
     difference = x2 - x1
@@ -114,18 +124,24 @@ def _(g: Array, *, weight: float) -> Array:
     return g * weight
 
 
-@primitive(kind="elementwise")
+@primitive(kind="elementwise", floating=True)
 def average_square(x1: Array, x2: Array, /, *, decay: float, weight: float) -> Array:
     """Return decay * x1 + weight * x2**2: one step of a running second moment."""
     return bind(average_square, x1, x2, decay=decay, weight=weight)
 
 
-average_square.kernel("numpy", "cupy")(quiet(lambda x1, x2, *, decay, weight: x1 * decay + x2 * x2 * weight))
+@average_square.kernel("numpy")
+@quiet
+def _(x1: Any, x2: Any, *, decay: float, weight: float) -> Any:
+    number = x1.dtype.type
+    return x1 * number(decay) + x2 * x2 * number(weight)
+
+
 average_square.kernel("torch")(lambda x1, x2, *, decay, weight: (x1 * decay).addcmul(x2, x2, value=weight))
 average_square.inplace("torch")(lambda x1, x2, *, decay, weight: x1.mul_(decay).addcmul_(x2, x2, value=weight))
 
 
-@average_square.inplace("numpy", "cupy")
+@average_square.inplace("numpy")
 @quiet
 def _(x1: Any, x2: Any, *, decay: float, weight: float) -> Any:
     added = x2 * x2
@@ -145,7 +161,7 @@ def _(g: Array, x2: Array, *, weight: float) -> Array:
     return g * (x2 * (2 * weight))
 
 
-@primitive(kind="elementwise")
+@primitive(kind="elementwise", floating=True)
 def divide_by_root(x1: Array, x2: Array, /, *, root: float, offset: float) -> Array:
     """Return x1 / (root * sqrt(x2) + offset): what Adam and its kin step along.
 
@@ -155,10 +171,10 @@ def divide_by_root(x1: Array, x2: Array, /, *, root: float, offset: float) -> Ar
     return bind(divide_by_root, x1, x2, root=root, offset=offset)
 
 
-@divide_by_root.kernel("numpy", "cupy")
+@divide_by_root.kernel("numpy")
 @quiet
 def _(x1: Any, x2: Any, *, root: float, offset: float) -> Any:
-    denominator = x2**0.5
+    denominator = np.sqrt(x2)
     denominator *= root
     denominator += offset
     return x1 / denominator

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from neo_array import Array, DTypeError, NoDerivative, Sample, bind, primitive, sample, stop_gradient
+from neo_array import Array, DTypeError, Sample, ZeroDerivative, bind, primitive, sample
 
 _SAME_SIZE: Final = {2: np.int16, 4: np.int32, 8: np.int64}
 
@@ -26,8 +26,12 @@ def relu_grad(cotangent: Array, y: Array, /) -> Array:
 
 relu.kernel("torch")("torch:relu")
 relu_grad.kernel("torch")("neo_nn._torch:relu_grad")
-relu.vjp(x=lambda g, out: relu_grad.bind(g, stop_gradient.bind(out)))
-relu_grad.vjp(y=NoDerivative("relu is piecewise linear, and its own rule takes its output as a constant"))
+relu_grad.vjp(y=ZeroDerivative("where relu's output is positive changes in steps only"))
+
+
+@relu.vjp("x")
+def _(g: Array, out: Array) -> Array:
+    return bind(relu_grad, g, out)
 
 
 @relu_grad.vjp("cotangent")
