@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -53,3 +54,34 @@ def test_impossible_sizes_are_refused(device: str) -> None:
         na.zeros((2, -1), device=device)
     with pytest.raises(na.ShapeError, match="step"):
         na.arange(0, 3, 0, device=device)
+
+
+@every_device
+@pytest.mark.parametrize(
+    ("value", "dtype"),
+    [(300, "uint8"), (-1, "uint8"), (2**31, "int32"), (2**70, "int64"), (1j, "float32"), (1j, "int64"), ("a", None)],
+)
+def test_values_that_do_not_fit_the_dtype_are_refused(value: Any, dtype: str | None, device: str) -> None:
+    attempts: list[Callable[[], object]] = [
+        lambda: na.full((2,), value, dtype=dtype, device=device),
+        lambda: na.asarray(value, dtype=dtype, device=device),
+        lambda: na.asarray([value, 1], dtype=dtype, device=device),
+    ]
+    for attempt in attempts:
+        with pytest.raises(na.DTypeError):
+            attempt()
+
+
+@every_device
+def test_a_float_that_is_too_large_becomes_infinite(device: str) -> None:
+    for x in (na.full((), 1e300, device=device), na.asarray(1e300, device=device), na.asarray([-1e300], device=device)):
+        assert x.dtype == na.float32
+        assert math.isinf(float(x))
+
+
+@every_device
+def test_sizes_may_be_integers_of_any_kind(device: str) -> None:
+    three: Any = np.int64(3)
+    assert na.zeros(three, device=device).shape == na.ones((three,), device=device).shape == (3,)
+    assert na.zeros((three, 2), device=device).reshape((2, three)).shape == (2, 3)
+    assert all(type(n) is int for n in na.zeros((three,), device=device).shape)

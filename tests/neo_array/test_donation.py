@@ -14,7 +14,7 @@ from tests.neo_array.devices import every_device, needs_torch, pointer
 from tests.neo_array.donations import Op, fresh, ones, step
 
 # --- Reuse ---
-UPDATES: list[tuple[Op, int, dict[str, float]]] = [
+UPDATES: list[tuple[Op, int, dict[str, Any]]] = [
     (na.add_scaled, 1, {"scale": -0.5}),
     (na.add_product, 2, {}),
     (na.moving_average, 1, {"decay": 0.9, "weight": 0.1}),
@@ -26,9 +26,7 @@ every_update = pytest.mark.parametrize(("op", "others", "options"), UPDATES, ids
 
 @every_device
 @every_update
-def test_the_result_reuses_the_buffer_and_is_the_ops(
-    op: Op, others: int, options: dict[str, float], device: str
-) -> None:
+def test_the_result_reuses_the_buffer_and_is_the_ops(op: Op, others: int, options: dict[str, Any], device: str) -> None:
     rng = np.random.default_rng(0)
     values = [rng.normal(size=(5, 7)) for _ in range(1 + others)]
     x, *rest = (na.asarray(v, device=device) for v in values)
@@ -176,7 +174,7 @@ def test_other_arguments_that_are_the_array_itself_are_read_before_it_is_written
 
 @every_device
 @every_update
-def test_overflow_in_place_is_a_value(op: Op, others: int, options: dict[str, float], device: str) -> None:
+def test_overflow_in_place_is_a_value(op: Op, others: int, options: dict[str, Any], device: str) -> None:
     """pytest turns warnings into errors here, and an error half way would leave half an update."""
     values = [np.array([3e38, 1.0, np.inf, -3e38], np.float32) * sign for sign in (1, 1, -1)[: 1 + others]]
     options = {name: value * 100 for name, value in options.items()}
@@ -188,7 +186,7 @@ def test_overflow_in_place_is_a_value(op: Op, others: int, options: dict[str, fl
 
 @every_device
 @every_update
-def test_integers_are_updated_as_the_op_says(op: Op, others: int, options: dict[str, float], device: str) -> None:
+def test_integers_are_updated_as_the_op_says(op: Op, others: int, options: dict[str, Any], device: str) -> None:
     values = [np.array([2, 4, 6])] * (1 + others)
     expected = op(*(na.asarray(v, device=device) for v in values), **options)
     out = step(*(na.asarray(v, device=device) for v in values), op=op, **options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 import neo_array as na
 from neo_array import Sample, testing
 from tests.neo_array.calls import HOST_ONLY, OPS, Op
-from tests.neo_array.devices import needs_torch
+from tests.neo_array.devices import every_device, needs_torch
 
 DTYPES = ["bool", "int8", "int64", "uint8", "float16", "float32", "float64", "complex64", "complex128"]
 DTYPES += ["bfloat16"] if find_spec("ml_dtypes") else []
@@ -94,3 +95,22 @@ def test_floats_stay_what_they_are_and_integers_become_float32_where_the_result_
         found = outcome(op, s, "numpy", dtype)
         if found is not None and any(map(floating, s.args)):
             assert found[0] in expected
+
+
+# --- Half precision: sums are kept in float32 ---
+@every_device
+def test_averages_of_half_precision_do_not_overflow(device: str) -> None:
+    x = na.full((100,), 1000.0, dtype=na.float16, device=device)
+    assert x.mean().dtype == na.float16
+    assert x.mean().item() == 1000
+    assert na.ones((70_000,), dtype=na.float16, device=device).mean().item() == 1
+
+
+@every_device
+def test_softmax_and_logsumexp_of_half_precision_do_not_overflow(device: str) -> None:
+    n = 70_000
+    x = na.zeros((n,), dtype=na.float16, device=device)
+    for out, expected in ((na.logsumexp(x), math.log(n)), (na.log_softmax(x)[0], -math.log(n))):
+        assert out.dtype == na.float16
+        assert abs(float(out) - expected) < 0.01
+    assert na.softmax(x).astype(na.float32).sum().item() == pytest.approx(1, abs=0.01)

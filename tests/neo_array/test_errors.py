@@ -92,6 +92,10 @@ WRONG: dict[str, tuple[type[Exception], str, Callable[[str], object]]] = {
         lambda d: na.zeros(2, dtype=na.int32, device=d) < 2**40,
     ),
     "huge number": (na.DTypeError, "does not fit dtype int64", lambda d: na.zeros(2, dtype=na.int64, device=d) + 2**70),
+    "axis, list": (na.NeoError, "sum: axis", lambda d: zeros(2, device=d).sum(axis=[0])),
+    "axis, float": (na.NeoError, "sum: axis", lambda d: zeros(2, device=d).sum(axis=0.0)),
+    "size, float": (na.NeoError, "size|shape", lambda d: na.zeros(anything((2.5,)), device=d)),
+    "reshape, float": (na.NeoError, "reshape", lambda d: zeros(2, device=d).reshape((2.0,))),
     "dtype": (na.DTypeError, "use one of bool", lambda d: zeros(2, device=d).astype("float31")),
     "no dtype": (na.DTypeError, "dtype", lambda d: zeros(2, device=d).astype(None)),
 }
@@ -112,6 +116,48 @@ def test_a_wrong_use_is_explained(case: str, device: str) -> None:
     error, message, attempt = WRONG[case]
     with pytest.raises(error, match=message):
         attempt(device)
+
+
+FUNCTIONS: dict[str, Callable[[Any], object]] = {
+    "sum": na.sum,
+    "mean": na.mean,
+    "max": na.max,
+    "min": na.min,
+    "argmax": na.argmax,
+    "argmin": na.argmin,
+    "all": na.all,
+    "any": na.any,
+    "logsumexp": na.logsumexp,
+    "softmax": na.softmax,
+    "log_softmax": na.log_softmax,
+    "reshape": lambda a: na.reshape(a, (2,)),
+    "expand_dims": lambda a: na.expand_dims(a, axis=0),
+    "squeeze": lambda a: na.squeeze(a, 0),
+    "permute_dims": lambda a: na.permute_dims(a, (0,)),
+    "moveaxis": lambda a: na.moveaxis(a, 0, 0),
+    "broadcast_to": lambda a: na.broadcast_to(a, (2,)),
+    "matrix_transpose": na.matrix_transpose,
+    "concat": lambda a: na.concat([na.ones(2), a]),
+    "stack": lambda a: na.stack([a, na.ones(2)]),
+    "take": lambda a: na.take(a, na.zeros(1, dtype=na.int64)),
+    "take_along_axis": lambda a: na.take_along_axis(a, na.zeros(1, dtype=na.int64)),
+    "astype": lambda a: na.astype(a, na.float32),
+    "zeros_like": na.zeros_like,
+    "full_like": lambda a: na.full_like(a, 1.0),
+    "positive": na.positive,
+    "matmul": lambda a: na.matmul(a, na.ones(2)),
+    "where": lambda a: na.where(a, 1.0, 2.0),
+    "exp": na.exp,
+    "add_scaled": lambda a: na.add_scaled(a, na.ones(2), scale=1.0),
+}
+
+
+@pytest.mark.parametrize("value", [[1.0, 2.0], np.ones(2), None, "a"], ids=["list", "ndarray", "None", "str"])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_function_refuses_what_is_no_array(name: str, value: Any) -> None:
+    """None raises an AttributeError from its middle, and none hands a foreign array back."""
+    with pytest.raises(na.DTypeError, match=rf"{type(value).__name__}"):
+        FUNCTIONS[name](value)
 
 
 @every_device
@@ -175,15 +221,21 @@ def test_inf_and_nan_are_values_without_warnings(device: str) -> None:
 
 
 @every_device
+def test_inf_and_nan_in_sums_and_products_are_no_errors(device: str) -> None:
+    x = na.asarray([math.inf, -math.inf, math.nan, 0.0, 3e38], device=device)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # NumPy warns here; being told to raise, it must not change the result
+        difference, product = x - x, x * 10.0
+    np.testing.assert_array_equal(difference.numpy(), [math.nan, math.nan, math.nan, 0.0, 0.0])
+    np.testing.assert_array_equal(product.numpy(), [math.inf, -math.inf, math.nan, 0.0, math.inf])
+
+
+@every_device
 def test_inf_and_nan_print_no_warnings(device: str) -> None:
     x = na.asarray([math.inf, -math.inf, math.nan, 0.0, 3e38], device=device)
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
-        for use in (
-            lambda: x - x,
-            lambda: x * 10.0,
-            lambda: x + x,
-            lambda: na.square(x),
+        uses: list[Callable[[], Array]] = [
             lambda: x.sum(),
             lambda: x.mean(),
             lambda: x @ x,
@@ -195,8 +247,9 @@ def test_inf_and_nan_print_no_warnings(device: str) -> None:
             lambda: x.astype(na.int64),
             lambda: na.maximum(x, 0.0) > x,
             lambda: na.add_scaled(x, x, scale=10.0),
-        ):
-            assert isinstance(use(), Array)
+        ]
+        for use in uses:
+            use()
     assert [str(w.message) for w in seen] == []
 
 

@@ -57,6 +57,30 @@ def test_derivatives_agree_with_differences_to_second_order(op: Op, s: Sample, d
     nt.check_grads(f, inputs, order=2, modes=("fwd", "rev"))
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+@calls(testing.differentiated)
+def test_derivatives_have_the_shapes_dtypes_and_devices_of_what_they_belong_to(
+    op: Op, s: Sample, device: str, dtype: str
+) -> None:
+    f, inputs = testing.differentiable(op, s, device=device, dtype=np.dtype(dtype))
+    out, pullback = nt.vjp(f, *inputs)
+    for x, g in zip(inputs, pullback(na.ones_like(out)), strict=True):
+        assert (g.shape, g.dtype, g.device) == (x.shape, x.dtype, x.device)
+    _, tangent = nt.jvp(f, inputs, tuple(na.ones_like(x) for x in inputs))
+    assert (tangent.shape, tangent.dtype, tangent.device) == (out.shape, out.dtype, out.device)
+
+
+@calls(lambda op, s: len(testing.differentiated(op, s)) == 2)
+def test_inputs_of_two_dtypes_each_get_a_gradient_of_their_own(op: Op, s: Sample, device: str) -> None:
+    f, (x, y, *_) = testing.differentiable(op, s, device=device)
+    for a, b in ((x.astype(na.float32), y), (x, y.astype(na.float32))):
+        out, pullback = nt.vjp(f, a, b)
+        ga, gb = pullback(na.ones_like(out))
+        assert (out.dtype, ga.dtype, gb.dtype) == (na.float64, a.dtype, b.dtype)
+        _, tangent = nt.jvp(f, (a, b), (na.ones_like(a), na.ones_like(b)))
+        assert tangent.dtype == na.float64
+
+
 @calls(lambda op, s: op.discrete and any(isinstance(a, np.ndarray) and a.dtype.kind == "f" for a in s.args))
 def test_derivative_of_a_discrete_result_is_zero(op: Op, s: Sample, device: str) -> None:
     arrays = testing.arguments(s, device=device)

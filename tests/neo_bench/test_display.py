@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -27,11 +26,13 @@ def epoch(progress: Progress, loss: float, seconds: float) -> Progress:
 
 
 @pytest.fixture
-def halfway(run: Run) -> Iterator[Run]:
+def halfway(run: Run) -> Run:
     """The run after two epochs: neo took 1 and 5 seconds, torch 2 and 6."""
     ours = epoch(epoch(Progress(), 2.0, 1.0), 1.0, 5.0)
     theirs = epoch(epoch(Progress(), 2.0, 2.0), 1.25, 6.0)
-    yield replace(run, sides=[Side(side.learner, p) for side, p in zip(run.sides, (ours, theirs), strict=True)])
+    return replace(
+        run, sides=[Side(side.name, side.learner, p) for side, p in zip(run.sides, (ours, theirs), strict=True)]
+    )
 
 
 def shown(run: Run, *, terminal: bool) -> str:

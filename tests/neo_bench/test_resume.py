@@ -56,7 +56,7 @@ class Silent:
 
 def leaves(run: Run) -> dict[str, npt.NDArray[np.generic]]:
     """Return every array of a run by path."""
-    tree = {side.learner.name: side.learner.tree() for side in run.sides}
+    tree = {side.name: side.learner.tree() for side in run.sides}
     return {path: np.array(leaf.numpy()) for path, leaf in na.tree.leaves_with_paths(tree)}
 
 

@@ -11,6 +11,7 @@ import neo_array as na
 import neo_nn as nn
 import neo_tape as nt
 from neo_nn.losses import cross_entropy
+from neo_nn.losses.cross_entropy import softmax_cross_entropy
 from tests.neo_nn.oracle import assert_agrees, assert_close
 
 REDUCTIONS: list[Any] = ["mean", "sum", "none"]
@@ -139,6 +140,19 @@ def test_label_out_of_range_is_named(label: int, device: str) -> None:
             IndexError, match=rf"labels must be in \[0, 5\), got values from {min(1, label)} to {max(1, label)}"
         ):
             cross_entropy(x, y, reduction=reduction)
+
+
+def test_failure_of_the_kernel_itself_is_not_blamed_on_the_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    for shape in ((2, 5), (0, 5)):
+        x, y = na.zeros(shape, device="numpy"), na.zeros(shape[:1], dtype=na.int64, device="numpy")
+        cross_entropy(x, y)
+        with monkeypatch.context() as patch:
+            patch.setitem(softmax_cross_entropy.kernels, np.ndarray, fail)
+            with pytest.raises(MemoryError):
+                cross_entropy(x, y)
 
 
 @pytest.mark.parametrize("labels", [(4, 5), (4, 1), (5,), (), (1, 4)])

@@ -58,6 +58,16 @@ def test_dtypes_promote(device: str) -> None:
     assert nn.linear(na.asarray([[1, 2, 3, 4, 5]], device=device), weight, bias).dtype == na.float64
 
 
+@pytest.mark.parametrize("half", ["float16", "bfloat16"])
+@pytest.mark.parametrize("leading", [(3,), (2, 3)])
+def test_half_precision_stays(half: str, leading: tuple[int, ...], device: str) -> None:
+    pytest.importorskip("ml_dtypes")
+    x, weight, bias = (na.asarray(a, device=device).astype(half) for a in arrays(leading))
+    assert nn.linear(x, weight, bias).dtype.name == half
+    assert nn.linear(x, weight).dtype.name == half
+    assert outer_sum(nn.linear(x, weight), x).dtype.name == half
+
+
 @pytest.mark.parametrize(
     ("shapes", "message"),
     [

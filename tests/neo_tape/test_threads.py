@@ -1,0 +1,118 @@
+"""Many threads that differentiate at once, each for itself: right results, and nothing left open."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import neo_array as na
+import neo_tape as nt
+from neo_array import Array
+from tests.neo_tape.levels import assert_nothing_open
+
+THREADS = 16
+GRADIENTS = 200
+
+
+def vector(*values: float) -> Array:
+    return na.asarray(np.array(values, np.float64))
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    """16 threads that take turns often."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    with ThreadPoolExecutor(THREADS) as threads:
+        yield threads
+    sys.setswitchinterval(before)
+
+
+def at_once(pool: ThreadPoolExecutor, work: Callable[[int], bool]) -> list[bool]:
+    """Run work(0) to work(15), each in a thread of its own, all starting together."""
+    start = threading.Barrier(THREADS)
+
+    def begin(number: int) -> bool:
+        start.wait(timeout=60)
+        return work(number)
+
+    return list(pool.map(begin, range(THREADS)))
+
+
+# --- Threads ---
+def test_gradients_in_16_threads_are_right(pool: ThreadPoolExecutor) -> None:
+    shared = vector(1.0, 2.0, 3.0)
+
+    def work(number: int) -> bool:
+        factor = vector(number)
+        right = True
+        for turn in range(GRADIENTS):
+            x = vector(number, turn, 1.0)
+            gradient = nt.grad(lambda x, factor=factor: (x * x * shared * factor).sum())(x)
+            right &= np.array_equal(gradient.numpy(), 2 * x.numpy() * shared.numpy() * number)
+        return right
+
+    assert all(at_once(pool, work))
+    assert_nothing_open()
+
+
+def test_nested_gradients_in_16_threads_are_right(pool: ThreadPoolExecutor) -> None:
+    def twice(x: Array, a: float, b: float) -> Array:
+        inner = nt.grad(lambda y: x * y * y)(x * b)  # 2 b x**2
+        _, tangent = nt.jvp(lambda y: x * x * y, (x,), (na.ones_like(x),))  # x**2
+        result: Array = a * inner + tangent
+        return result
+
+    def work(number: int) -> bool:
+        right = True
+        for turn in range(GRADIENTS):
+            a, b = float(number), float(turn)
+            right &= nt.grad(lambda x, a=a, b=b: twice(x, a, b))(vector(3.0)[0]).item() == (4 * a * b + 2) * 3
+        return right
+
+    assert all(at_once(pool, work))
+    assert_nothing_open()
+
+
+def test_one_function_differentiated_in_many_threads_at_the_same_array(pool: ThreadPoolExecutor) -> None:
+    x = vector(1.0, 2.0)
+    gradient = nt.grad(lambda x: (x * x).sum())
+    assert all(at_once(pool, lambda _: all(gradient(x).numpy().tolist() == [2.0, 4.0] for _ in range(GRADIENTS))))
+    assert_nothing_open()
+
+
+def test_one_pullback_is_called_from_many_threads(pool: ThreadPoolExecutor) -> None:
+    _, pullback = nt.vjp(lambda x: na.sin(x) * x, vector(1.0, 2.0))
+    (expected,) = pullback(vector(1.0, 1.0))
+
+    def work(number: int) -> bool:
+        found = (pullback(vector(number, number))[0] for _ in range(GRADIENTS))
+        return all(np.allclose(g.numpy(), number * expected.numpy(), rtol=1e-14, atol=0) for g in found)
+
+    assert all(at_once(pool, work))
+
+
+def test_exceptions_in_some_threads_leave_the_others_right(pool: ThreadPoolExecutor) -> None:
+    def f(x: Array, fails: bool) -> Array:
+        y = (x * x).sum()
+        if fails:
+            raise ZeroDivisionError
+        return y
+
+    def work(number: int) -> bool:
+        right = True
+        for turn in range(GRADIENTS):
+            if turn % 3 == number % 3:
+                with pytest.raises(ZeroDivisionError):
+                    nt.grad(f)(vector(1.0), True)
+            else:
+                right &= nt.grad(f)(vector(turn), False).numpy().tolist() == [2.0 * turn]
+        return right
+
+    assert all(at_once(pool, work))
+    assert_nothing_open()
