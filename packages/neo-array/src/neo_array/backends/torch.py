@@ -153,15 +153,9 @@ def sole_owner(raw: Any, references: int) -> bool:
 
     A tensor that is not contiguous may be an expanded one, whose elements share memory among themselves.
     """
-    return sys.getrefcount(raw) <= references + _CALL and raw.is_contiguous() and _storage_users(raw) <= _FRESH
-
-
-def _storage_users(raw: Any) -> int:
-    """Return how many tensors and Python handles use the storage (torch keeps this function private)."""
-    try:
-        return int(torch._C._storage_Use_Count(raw.untyped_storage()._cdata))
-    except AttributeError:  # not in this version of torch: never prove ownership, always copy
-        return sys.maxsize
+    if sys.getrefcount(raw) > references + _CALL or not raw.is_contiguous():
+        return False
+    return bool(_use_count is not None and _use_count(raw.untyped_storage()._cdata) <= _FRESH)
 
 
 def _calibrate() -> int:
@@ -174,7 +168,17 @@ def _count(raw: Any) -> int:
 
 
 _CALL: Final = _calibrate()
-_FRESH: Final = min(_storage_users(torch.zeros(1)), 8)
+
+
+def _fresh() -> int:
+    """Measure what the count is where nothing else uses the storage."""
+    raw = torch.zeros(1)  # held: the count of a freed storage is garbage
+    return 0 if _use_count is None else int(_use_count(raw.untyped_storage()._cdata))
+
+
+# torch keeps this function private; in a version without it ownership is never proven, and donation copies
+_use_count: Final = getattr(torch._C, "_storage_Use_Count", None)
+_FRESH: Final = _fresh()
 
 
 # --- Kernels that are more than one call ---
