@@ -13,7 +13,7 @@ import pytest
 
 import neo_array as na
 import neo_tape as nt
-from neo_array import Array, LevelError
+from neo_array import Array, LevelError, _levels
 from tests.neo_tape.levels import assert_nothing_open
 
 THREADS = 16
@@ -150,12 +150,18 @@ def test_tasks_made_inside_a_function_are_differentiated() -> None:
 
 def test_context_that_outlives_the_tape_is_harmless() -> None:
     contexts: list[contextvars.Context] = []
+    kept: list[Array] = []
 
     def f(x: Array) -> Array:
+        kept.append(x)
         contexts.append(contextvars.copy_context())
         return (x * x).sum()
 
     nt.grad(f)(vector(3.0))
+    tape = contexts[0].run(_levels.current_stack).levels[0]
+    assert contexts[0].run(lambda: (kept[0] * kept[0]).numpy().tolist()) == [9.0]
+    assert isinstance(tape, _levels.Recorder)
+    assert tape.entries == []  # a closed tape records no more
     assert contexts[0].run(nt.grad(f), vector(5.0)).item() == 10.0
     assert contexts[0].run(lambda: nt.jvp(f, (vector(5.0),), (vector(1.0),))[1].item()) == 10.0
     assert_nothing_open()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -115,4 +117,30 @@ def test_exceptions_in_some_threads_leave_the_others_right(pool: ThreadPoolExecu
         return right
 
     assert all(at_once(pool, work))
+    assert_nothing_open()
+
+
+def test_collections_at_any_moment_do_no_harm(pool: ThreadPoolExecutor) -> None:
+    """A collection may start at any allocation, and its callbacks let other threads run in the middle of it."""
+
+    def pause(phase: str, info: dict[str, int]) -> None:
+        time.sleep(0)
+
+    def nested(x: Array, depth: int) -> Array:
+        if depth == 0:
+            return x * x
+        return na.multiply(x, nt.grad(lambda y: nested(y, depth - 1))(x))
+
+    def work(number: int) -> bool:
+        x = vector(number)[0]
+        return all(nested(x, 4).item() == 16.0 * number**2 for _ in range(GRADIENTS // 10))
+
+    before = gc.get_threshold()
+    gc.callbacks.append(pause)
+    gc.set_threshold(3)
+    try:
+        assert all(at_once(pool, work))
+    finally:
+        gc.set_threshold(*before)
+        gc.callbacks.remove(pause)
     assert_nothing_open()

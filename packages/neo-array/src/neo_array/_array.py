@@ -101,7 +101,7 @@ class Array:
         """Return the only element as a Python number."""
         if self.size != 1:
             raise ShapeError(f"item: needs exactly one element, got shape {self.shape}; index or reduce first")
-        for ref in tuple(OPEN):
+        for ref in OPEN.copy():
             level = ref()
             if level is not None and level.knows(self):
                 level.read(self)
@@ -136,7 +136,7 @@ class Array:
 
     def _export(self, how: str) -> Any:
         """Return the raw array to the outside, unless an open transform would lose track of it."""
-        for ref in tuple(OPEN):
+        for ref in OPEN.copy():
             level = ref()
             if level is not None and level.knows(self):
                 level.read(self)

@@ -118,6 +118,7 @@ current_stack = _stack.get
 set_stack = _stack.set
 
 # Process-wide: weak references to every open level, and those that were opened beside a level of another context.
+# Read them through .copy(), one step: tuple(...) may collect garbage on its way, and callbacks change the sets.
 OPEN: Final[set[weakref.ref[Level]]] = set()
 CROWD: Final[set[weakref.ref[Level]]] = set()
 RETAINED: Final[set[weakref.ref[Level]]] = set()  # closed tapes whose entries a pullback still needs
@@ -143,7 +144,7 @@ def entered(level: Level) -> Stack:
     outer = current_stack()
     ref = level._ref = weakref.ref(level, OPEN.discard)  # for a level that is never left
     with _register_lock:
-        if OPEN and any(known() not in outer.chain for known in tuple(OPEN)):
+        if OPEN and any(known() not in outer.chain for known in OPEN.copy()):
             CROWD.add(ref)
         OPEN.add(ref)
     recorders = outer.recorders and _only_records(level)
@@ -179,7 +180,7 @@ def check_strangers(stack: Stack, op: Op, args: Args) -> None:
     """Raise if an argument is watched by a level that is open elsewhere: its derivative would silently be zero."""
     from neo_array._array import Array
 
-    for ref in tuple(OPEN):
+    for ref in OPEN.copy():
         level = ref()
         if level is None or level in stack.chain:
             continue

@@ -106,7 +106,7 @@ def donate_carefully(op: Primitive[..., Any], to: Donated, x: Array, /, *args: A
     """Run an op out of place and give up its first argument all the same."""
     spare = type(x)(x._raw)
     spare._id = x._id  # to the levels it is the same array: what they know of x holds for it
-    for ref in (*OPEN, *RETAINED):
+    for ref in (*OPEN.copy(), *RETAINED.copy()):
         level: Level | None = ref()
         if level is not None:
             level.rescue(x, spare)

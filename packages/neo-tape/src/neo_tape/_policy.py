@@ -6,6 +6,7 @@ forward's own signature. (A decorator could not do that: mypy ignores what class
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any, ClassVar, Generic, Never, Protocol, TypeAlias, TypeVar, overload
@@ -74,6 +75,7 @@ class Policy(Generic[*Saved]):
     _signature: ClassVar[inspect.Signature | None] = None
 
     def __new__(cls: type[_Forward[P, R_co]], /, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        check_class(cls)
         out: R_co = call_policy(cls, Context, args, kwargs)
         return out
 
@@ -108,8 +110,7 @@ def function(policy: F, /, *, check: bool = True) -> F: ...
 def function(policy: Any = None, /, *, check: bool = True) -> Any:
     """Check a Policy when it is defined, and return it: calling the class then runs its rule.
 
-    Use it as a decorator or as a call. `check=False` skips the checks of the class's shape (those of what it returns
-    stay).
+    Use it as a decorator or as a call. `check=False` leaves the check of the class to its first call.
 
     Raises:
         PolicyError: for a class that is no Policy, misses forward or backward, defines `__init__`, or whose backward
@@ -126,8 +127,9 @@ def function(policy: Any = None, /, *, check: bool = True) -> Any:
     return decorate if policy is None else decorate(policy)
 
 
+@functools.cache
 def check_class(cls: Any) -> None:
-    """Raise PolicyError unless the class has the form of a Policy."""
+    """Raise PolicyError unless the class has the form of a Policy; `function` asks at once, a call at the latest."""
     if not (isinstance(cls, type) and issubclass(cls, Policy)):
         raise PolicyError(f"function: needs a subclass of neo_tape.Policy, got {cls!r}; write class F(nt.Policy)")
     policy: Any = cls

@@ -55,6 +55,7 @@ def _neo_step(device: str, params: nn.MLP, problem: MLPProblem, /) -> Contender:
         nonlocal params, state
         _, grads = value_and_grad(params, x, y)
         params, state = optim.step(opt, params, grads, state, donate=True)
+        del grads  # as the peer's zero_grad does: the next gradients get this memory, while it is in the cache
 
     def answers() -> Answers:
         loss, grads = value_and_grad(params, x, y)

@@ -75,6 +75,7 @@ class NeoLearner:
             index = order[batch]
             loss, grads = step(params, images[index], labels[index])
             params, state = optim.step(opt, params, grads, state, donate=True)
+            del grads  # as the peer's zero_grad does: the next gradients get this memory, while it is in the cache
             losses.append(loss)
         self._params, self._state = params, state
         return na.stack(losses).numpy().tolist() if losses else []
