@@ -71,7 +71,7 @@ def test_names_of_no_device_are_refused(name: Any) -> None:
 
 @pytest.mark.skipif(find_spec("cupy") is not None, reason="CuPy is installed")
 def test_a_library_that_is_not_installed_is_named_with_its_extra() -> None:
-    with pytest.raises(na.DeviceError, match=r"'cupy'.*neo-array\[cupy\]"):
+    with pytest.raises(na.DeviceError, match="'cupy'.*no CuPy backend; use device='torch:cuda:0'"):
         na.zeros(2, device="cupy")
 
 

@@ -60,14 +60,18 @@ class Backend(Protocol):
 _loaded: Final[dict[str, Backend]] = {}
 _by_type: Final[dict[type, Backend]] = {}
 INEXACT: Final[set[Any]] = set()  # every loaded library's own floating and complex dtype objects
-_PACKAGES: Final = {"numpy": "neo-array", "torch": "neo-array[torch]", "cupy": "neo-array[cupy]"}
+_ADVICE: Final = {
+    "numpy": "install neo-array",
+    "torch": "install neo-array[torch], or use device='numpy'",
+    "cupy": "this version has no CuPy backend; use device='torch:cuda:0'",
+}
 
 
 def named(name: str) -> Backend:
     """Return a backend, importing its library when first asked for."""
     if name not in _loaded:
         if find_spec(name) is None or find_spec(f"{__name__}.{name}") is None:
-            raise DeviceError(f"backend {name!r}: not available here; install {_PACKAGES[name]}, or use device='numpy'")
+            raise DeviceError(f"backend {name!r}: not available here; {_ADVICE[name]}")
         backend: Backend = importlib.import_module(f"{__name__}.{name}")
         _loaded[name] = backend
         _by_type[backend.RAW] = backend
@@ -77,7 +81,7 @@ def named(name: str) -> Backend:
 
 def available() -> list[str]:
     """Return the names of the backends whose library is installed."""
-    return [name for name in _PACKAGES if find_spec(name) and find_spec(f"{__name__}.{name}")]
+    return [name for name in _ADVICE if find_spec(name) and find_spec(f"{__name__}.{name}")]
 
 
 def devices() -> list[Device]:
@@ -117,7 +121,7 @@ def foreign(obj: Any) -> Backend | None:
         if kind in _by_type:
             return _by_type[kind]
         root = kind.__module__.partition(".")[0]
-        if root in _PACKAGES and kind.__name__ in ("ndarray", "Tensor") and isinstance(obj, named(root).RAW):
+        if root in _ADVICE and kind.__name__ in ("ndarray", "Tensor") and isinstance(obj, named(root).RAW):
             return named(root)
     return None
 
