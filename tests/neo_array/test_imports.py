@@ -76,16 +76,15 @@ original = importlib.util.find_spec
 importlib.util.find_spec = lambda name, package=None: None if name in ("torch", "cupy") else original(name, package)
 import neo_array as na
 assert [str(d) for d in na.devices()] == ["numpy"]
-for device in ("torch:cpu", "cuda", "cupy"):
+for device in ("torch:cpu", "cuda"):
     try:
         na.zeros(2, device=device)
     except na.DeviceError as error:
         print(error)
 """
-    first, second, third = run_script(script).splitlines()
+    first, second = run_script(script).splitlines()
     assert "neo-array[torch]" in first
-    assert "neo-array[" in second
-    assert "neo-array[cupy]" in third
+    assert "neo-array[torch]" in second
 
 
 def test_importing_changes_nothing_of_the_host() -> None:

@@ -94,4 +94,5 @@ def _cuda_backend() -> str:
     from importlib.util import find_spec
 
     backend = default_backend()
-    return backend if backend != "numpy" else "cupy" if find_spec("cupy") else "torch"
+    cupy = find_spec("cupy") and find_spec("neo_array.backends.cupy")
+    return backend if backend != "numpy" else "cupy" if cupy else "torch"
