@@ -72,7 +72,6 @@ class Policy(Generic[*Saved]):
 
     ctx: Context[*Saved]
     needs_grad: tuple[bool, ...]
-    _signature: ClassVar[inspect.Signature | None] = None
 
     def __new__(cls: type[_Forward[P, R_co]], /, *args: P.args, **kwargs: P.kwargs) -> R_co:
         check_class(cls)
