@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import neo_array as na
-from neo_array import Array
+import neo_tape as nt
+from neo_array import Array, Donated
 from tests.neo_array.devices import every_device, needs_torch, pointer
 from tests.neo_array.donations import Op, fresh, ones, step
 
@@ -200,3 +201,70 @@ def test_an_op_that_fails_leaves_the_array_alive(device: str) -> None:
     with pytest.raises(na.ShapeError):
         step(x, na.ones((3,), dtype=na.float64, device=device))
     np.testing.assert_array_equal(x.numpy(), [[1, 2], [3, 4]])
+
+
+# --- Several at once ---
+def rows(device: str) -> tuple[list[Array], list[Array]]:
+    return [na.asarray([1.0, 2.0], device=device), na.asarray([[3.0]], device=device)], [
+        na.asarray([10.0, 20.0], device=device),
+        na.asarray([[30.0]], device=device),
+    ]
+
+
+def step_each(xs: list[Array], ys: list[Array]) -> list[Any]:
+    return [out.numpy().tolist() for out in na.donate_each(na.add_scaled, Donated("step"), xs, ys, scale=1.0)]
+
+
+@every_device
+def test_several_are_donated_at_once_into_their_own_buffers(device: str) -> None:
+    xs, ys = rows(device)
+    before = [pointer(x) for x in xs]
+    out = na.donate_each(na.add_scaled, Donated("step"), xs, ys, scale=1.0)
+    assert [pointer(o) for o in out] == before
+    assert [o.numpy().tolist() for o in out] == [[11, 22], [[33]]]
+    assert [y.numpy().tolist() for y in ys] == [[10, 20], [[30]]]
+    for x in xs:
+        with pytest.raises(na.DonatedError, match="step"):
+            x.numpy()
+
+
+@every_device
+@pytest.mark.parametrize("holder", HOLDERS)
+def test_one_of_several_that_is_held_keeps_its_values(holder: str, device: str) -> None:
+    xs, ys = rows(device)
+    xs[0] = fresh(device)
+    ys[0] = ones(device)
+    held = HOLDERS[holder](xs[0])
+    before = values_of(held)
+    assert step_each(xs, ys) == [[[2, 3], [4, 5]], [[33]]]
+    assert values_of(held) == before
+
+
+@every_device
+def test_several_of_different_dtypes_are_the_ops(device: str) -> None:
+    xs, ys = rows(device)
+    xs[1], ys[1] = xs[1].astype(na.float64), ys[1].astype(na.float64)
+    assert step_each(xs, ys) == [[11, 22], [[33]]]
+
+
+@every_device
+def test_an_update_that_is_another_rows_array_is_read_before_it_is_written(device: str) -> None:
+    a, b = na.asarray([1.0, 2.0], device=device), na.asarray([5.0, 7.0], device=device)
+    view = b[:]
+    assert step_each([a, b], [view, na.ones(2, device=device)]) == [[6, 9], [6, 8]]
+    assert view.numpy().tolist() == [5, 7]
+
+
+@every_device
+def test_an_open_tape_keeps_what_several_donations_gave_up(device: str) -> None:
+    def loss(w: Array) -> Array:
+        y = (w * w).sum()
+        na.donate_each(na.add_scaled, Donated("step"), [w], [na.ones(2, device=device)], scale=1.0)
+        return y
+
+    gradient = nt.grad(loss)(na.asarray([1.0, 2.0], device=device))
+    assert gradient.numpy().tolist() == [2, 4]
+
+
+def test_none_at_all() -> None:
+    assert na.donate_each(na.add_scaled, Donated("step"), [], [], scale=1.0) == []

@@ -37,6 +37,7 @@ from neo_array._errors import ShapeError as ShapeError
 from neo_array._errors import TreeError as TreeError
 from neo_array._payloads import Donated as Donated
 from neo_array._payloads import donate as donate
+from neo_array._payloads import donate_each as donate_each
 from neo_array._primitive import Primitive as Primitive
 from neo_array._primitive import Sample as Sample
 from neo_array._primitive import bind as bind

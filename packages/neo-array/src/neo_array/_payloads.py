@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from neo_array import backends
 from neo_array._errors import DonatedError, LevelError
-from neo_array._levels import OPEN, RETAINED
+from neo_array._levels import EMPTY, OPEN, RETAINED, current_stack
 
 if TYPE_CHECKING:
     from neo_array._array import Array
@@ -100,6 +100,43 @@ def donate(op: Primitive[..., Any], to: Donated, x: Array, /, *args: Any, **para
     op runs out of place. Either way `x` is dead afterwards, except in the entries of a tape: those keep their values.
     """
     return op.donate(to, x, *args, **params)
+
+
+def donate_each(op: Primitive[..., Any], to: Donated, xs: list[Array], /, *others: list[Array], **params: Any) -> Any:
+    """Run an op on each row of columns of Arrays, giving up those of the first; in one call where a kernel can do so.
+
+    The rows must fit: shapes, dtypes and devices are the same along each.
+    """
+    raws = _given_up(op, xs, others)
+    if raws is None:
+        return [op.donate(to, *row, **params) for row in zip(xs, *others, strict=True)]
+    op.inplace_each_kernels[type(raws[0][0])][0](*raws, **params)  # type: ignore[misc]  # there is one: _given_up asked
+    for x in xs:
+        x._raw = to
+    return [type(xs[0])(raw) for raw in raws[0]]
+
+
+def _given_up(op: Primitive[..., Any], xs: list[Array], others: tuple[list[Array], ...]) -> list[list[Any]] | None:
+    """Return the raw columns if one call may overwrite all of the first: as `donate` asks of one buffer, and alike."""
+    if not xs or OPEN or RETAINED or current_stack() is not EMPTY:
+        return None
+    raw = xs[0]._raw
+    kind, dtype = type(raw), raw.dtype
+    kernel, sole_owner = op.inplace_each_kernels[kind]
+    if kernel is None or sole_owner is None or (op.floating and dtype not in backends.INEXACT):
+        return None
+    first: list[Any] = []
+    for x in xs:
+        raw = x._raw
+        if type(raw) is not kind or raw.dtype is not dtype or hasattr(x, "_exported") or not sole_owner(raw, 2):
+            return None
+        first.append(raw)
+    columns = [[x._raw for x in column] for column in others]
+    for column in columns:
+        for raw, beside in zip(column, first, strict=True):
+            if type(raw) is not kind or raw.dtype is not dtype or raw.shape != beside.shape:
+                return None
+    return [first, *columns]
 
 
 def donate_carefully(op: Primitive[..., Any], to: Donated, x: Array, /, *args: Any, **params: Any) -> Any:

@@ -85,7 +85,9 @@ class Primitive(Generic[P, R_co]):
         self.kernels: Final[dict[type, Callable[..., Any]]] = {}
         self.sources: Final[dict[str, Callable[..., Any] | str]] = {}
         self.inplace_sources: Final[dict[str, Callable[..., Any] | str]] = {}
-        self.inplace_kernels: Final = _InPlace(self)
+        self.inplace_kernels: Final = _InPlace(self.inplace_sources)
+        self.inplace_each_sources: Final[dict[str, Callable[..., Any] | str]] = {}
+        self.inplace_each_kernels: Final = _InPlace(self.inplace_each_sources)
         self.vjp_rules: Final[list[VjpRule]] = []
         self.missing: Final[dict[str, NoDerivative]] = {}
         self.jvp_rule: VjpRule | None = None
@@ -138,11 +140,15 @@ class Primitive(Generic[P, R_co]):
 
         return fill
 
-    def inplace(self, *backends: BackendName) -> Callable[[F | str], F | str]:
-        """Give a forward that writes its result into the first argument's buffer and returns it, for donation."""
+    def inplace(self, *backends: BackendName, each: bool = False) -> Callable[[F | str], F | str]:
+        """Give a forward that writes its result into the first argument's buffer and returns it, for donation.
+
+        With `each`, it gets lists in place of arrays, all of one dtype and device, and does so row by row.
+        """
+        sources = self.inplace_each_sources if each else self.inplace_sources
 
         def fill(source: F | str) -> F | str:
-            self.inplace_sources.update(dict.fromkeys(backends, source))
+            sources.update(dict.fromkeys(backends, source))
             return source
 
         return fill
@@ -211,16 +217,16 @@ class _Records(dict[int, Callable[..., None]]):
 
 
 class _InPlace(dict[type, "tuple[Callable[..., Any] | None, Callable[..., Any] | None]"]):
-    """By raw array type: the in-place forward of an op (None: there is none), and the proof of ownership it needs."""
+    """By raw array type: an in-place forward (None: there is none), and the proof of ownership it needs."""
 
-    def __init__(self, op: Primitive[..., Any]) -> None:
-        self._op = op
+    def __init__(self, sources: dict[str, Callable[..., Any] | str]) -> None:
+        self._sources = sources
 
     def __missing__(self, kind: type) -> tuple[Callable[..., Any] | None, Callable[..., Any] | None]:
         backend = backends.of_type(kind)
         self[kind] = None, None
-        if backend is not None and backend.NAME in self._op.inplace_sources:
-            self[kind] = _bind.import_kernel(self._op.inplace_sources[backend.NAME]), backend.sole_owner
+        if backend is not None and backend.NAME in self._sources:
+            self[kind] = _bind.import_kernel(self._sources[backend.NAME]), backend.sole_owner
         return self[kind]
 
 

@@ -5,14 +5,12 @@ A transformation flattens each tree once, checks all leaves before it changes on
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import neo_array as na
 from neo_array import Array, DeviceError, Donated, DonatedError, DTypeError, Primitive, ShapeError
 
-_TRAINED: Final[dict[object, bool]] = {}  # by the backend's own dtype object: asking the Array takes ten times as long
+_TRAINED: Final[set[object]] = set()  # the backends' own dtype objects: asking an Array takes ten times as long
 
 
 def is_trained(leaf: object) -> bool:
@@ -56,37 +54,31 @@ def align(who: str, donated: int, **trees: Any) -> tuple[Any, list[bool], list[l
         elif structure != treedef:
             na.tree.match(treedef, trees[names[0]], tree, f"{who}({names[0]}, {name})")
         columns.append(leaves)
+    raws = [[leaf._raw for leaf in column if type(leaf) is Array] for column in columns]
     if donated:
-        buffers = [id(leaf._raw) for column in columns[:donated] for leaf in column if type(leaf) is Array]
+        buffers = [id(raw) for column in raws[:donated] for raw in column]
         if len(set(buffers)) != len(buffers):
             _refuse_shared(who, {name: trees[name] for name in names[:donated]})
-    fits = [_fit(row) for row in zip(*columns, strict=True)]
-    if None in fits:
-        paths = [path for path, _ in na.tree.leaves_with_paths(trees[names[0]])]
-        rows = zip(paths, zip(*columns, strict=True), strict=True)
-        return treedef, [_fit_or_raise(who, names, path, row) for path, row in rows], columns
-    return treedef, cast("list[bool]", fits), columns
+    if _all_trained_and_alike(raws, len(columns[0])):
+        return treedef, [True] * len(columns[0]), columns
+    paths = [path for path, _ in na.tree.leaves_with_paths(trees[names[0]])]
+    rows = zip(paths, zip(*columns, strict=True), strict=True)
+    return treedef, [_fit_or_raise(who, names, path, row) for path, row in rows], columns
 
 
-def _fit(row: tuple[Any, ...]) -> bool | None:
-    """Tell whether the leaves are trained, or None: they have to be looked at closely."""
-    first = row[0]
-    if type(first) is not Array:
-        return is_trained(first)
-    raw = first._raw
+def _all_trained_and_alike(raws: list[list[Any]], count: int) -> bool:
+    """Tell whether the plain case is at hand: all leaves are Arrays to be optimized, and those side by side fit."""
+    if any(len(column) != count for column in raws):
+        return False
     try:
-        dtype = raw.dtype
-        trained = _TRAINED.get(dtype)
-        if trained is None:
-            trained = _TRAINED[dtype] = is_trained(first)
-        if trained:
-            for other in row[1:]:
-                beside = other._raw
-                if beside.dtype is not dtype or beside.shape != raw.shape or beside.device != raw.device:
-                    return None
-    except AttributeError:  # no Array, or an Array that stands for a batch
-        return None
-    return trained
+        dtypes, shapes, devices = zip(*[(raw.dtype, raw.shape, raw.device) for raw in raws[0]], strict=True)
+        return _TRAINED.issuperset(dtypes) and all(
+            raw.dtype is dtype and raw.shape == shape and raw.device == device
+            for column in raws[1:]
+            for raw, dtype, shape, device in zip(column, dtypes, shapes, devices, strict=True)
+        )
+    except (AttributeError, ValueError):  # an Array that stands for a batch, or no leaf at all
+        return False
 
 
 def _fit_or_raise(who: str, names: list[str], path: str, row: tuple[Any, ...]) -> bool:
@@ -94,6 +86,7 @@ def _fit_or_raise(who: str, names: list[str], path: str, row: tuple[Any, ...]) -
     first = row[0]
     if not is_trained(first):
         return False
+    _TRAINED.add(first._raw.dtype)
     for name, other in zip(names[1:], row[1:], strict=True):
         place = f"{who}: at {path or 'the root'!r}, {names[0]}"
         if type(other) is not Array:
@@ -129,9 +122,18 @@ def _refuse_shared(who: str, trees: dict[str, Any]) -> None:
                 )
 
 
-def runner(op: Primitive[..., Array], donate: Donated | None) -> Callable[..., Array]:
-    """Return a function that runs the op, and gives up its first argument's buffer if there is a donation."""
-    return op.bind if donate is None else functools.partial(na.donate, op, donate)
+def run_each(
+    op: Primitive[..., Array], donate: Donated | None, trained: list[bool], *columns: list[Any], **params: Any
+) -> list[Any]:
+    """Run an op on each trained row of leaves; the others keep their first. A donation gives up the first column."""
+    if not all(trained):
+        rows = [row for t, row in zip(trained, zip(*columns, strict=True), strict=True) if t]
+        chosen = map(list, zip(*rows, strict=True)) if rows else columns[:0]
+        done = iter(run_each(op, donate, [True] * len(rows), *chosen, **params) if rows else ())
+        return [next(done) if t else leaf for t, leaf in zip(trained, columns[0], strict=True)]
+    if donate is not None:
+        return list(na.donate_each(op, donate, *columns, **params))
+    return [op.bind(*row, **params) for row in zip(*columns, strict=True)]
 
 
 def zeros_like(params: object) -> object:
@@ -146,18 +148,18 @@ def first_step() -> Array:
 
 def next_step(step: Array, donate: Donated | None) -> Array:
     """Return the counter plus one."""
-    return runner(na.add, donate)(step, 1)
+    new: Array = step + 1 if donate is None else na.donate(na.add, donate, step, 1)
+    return new
 
 
 def add_scaled(who: str, params: Any, updates: Any, rate: float, donate: Donated | None, *, decay: float = 1.0) -> Any:
     """Return decay * params + rate * updates, by one op per leaf."""
-    treedef, trained, (leaves, changes) = align(who, donate is not None, params=params, updates=updates)
-    rows = zip(trained, leaves, changes, strict=True)
+    treedef, trained, columns = align(who, donate is not None, params=params, updates=updates)
     if decay == 1.0:
-        run = runner(na.add_scaled, donate)
-        return na.tree.unflatten(treedef, [run(p, u, scale=rate) if t else p for t, p, u in rows])
-    run = runner(na.moving_average, donate)
-    return na.tree.unflatten(treedef, [run(p, u, decay=decay, weight=rate) if t else p for t, p, u in rows])
+        new = run_each(na.add_scaled, donate, trained, *columns, scale=rate)
+    else:
+        new = run_each(na.moving_average, donate, trained, *columns, decay=decay, weight=rate)
+    return na.tree.unflatten(treedef, new)
 
 
 def add_product(who: str, params: Any, updates: Any, rate: Array, donate: Donated | None) -> Any:
@@ -165,6 +167,5 @@ def add_product(who: str, params: Any, updates: Any, rate: Array, donate: Donate
     treedef, trained, (leaves, changes) = align(who, donate is not None, params=params, updates=updates)
     kinds = {(p.device, p.dtype) for t, p in zip(trained, leaves, strict=True) if t}
     rates = {(device, dtype): rate.to(device).astype(dtype) for device, dtype in kinds}
-    run = runner(na.add_product, donate)
-    rows = zip(trained, leaves, changes, strict=True)
-    return na.tree.unflatten(treedef, [run(p, u, rates[p.device, p.dtype]) if t else p for t, p, u in rows])
+    beside = [rates[p.device, p.dtype] if t else rate for t, p in zip(trained, leaves, strict=True)]
+    return na.tree.unflatten(treedef, run_each(na.add_product, donate, trained, leaves, changes, beside))

@@ -243,6 +243,8 @@ def _forward_slices(raw_shape: tuple[int, ...], index: tuple[Any, ...]) -> tuple
 
 def cut(raw: Any, *, index: tuple[Any, ...]) -> Any:
     """Index with integers, slices, ... and None."""
+    if all(type(item) is not slice or item.step is None or item.step > 0 for item in index):
+        return raw[index]
     forward, flips = _forward_slices(tuple(raw.shape), index)
     return raw[forward].flip(flips) if flips else raw[forward]
 
@@ -266,7 +268,7 @@ def pick(raw: Any, indices: Any, *, axis: int) -> Any:
         flat = raw.index_select(axis, _wrapped(indices, raw.shape[axis]).reshape(-1))
     else:
         try:
-            flat = raw.index_select(axis, indices.reshape(-1))
+            flat = raw.index_select(axis, indices if indices.ndim == 1 else indices.reshape(-1))
         except (IndexError, RuntimeError):  # counted from the end, or out of range
             flat = raw.index_select(axis, _wrapped(indices, raw.shape[axis]).reshape(-1))
     return flat if indices.ndim == 1 else flat.reshape(raw.shape[:axis] + indices.shape + raw.shape[axis + 1 :])
@@ -289,3 +291,8 @@ def pile_along(raw: Any, indices: Any, *, axis: int, size: int) -> Any:
     """Add elements into zeros along an axis; repeated indices add up."""
     out = raw.new_zeros((*raw.shape[:axis], size, *raw.shape[axis + 1 :]))
     return out.scatter_add_(axis, _wrapped(indices, size), raw)
+
+
+def add_scaled_each(xs: list[Any], ys: list[Any], *, scale: float) -> None:
+    """Add scale * y to each x in place, in one call for all."""
+    torch._foreach_add_(xs, ys, alpha=scale)

@@ -166,6 +166,14 @@ for _op in (pick, pile, pick_along, pile_along):
 # --- x[...] ---
 def getitem(x: Array, index: Index, /) -> Array:
     """Read a part of x: integers, slices, ..., None, integer arrays or lists, boolean masks."""
+    part: Array
+    if type(index) is slice and x._raw.shape:  # the two kinds that a training loop takes its batches by
+        _check_slice(index, x._raw.shape[0])
+        part = cut.bind(x, index=(index,))
+        return part
+    if type(index) is Array and x._raw.shape and index.dtype.kind in "iu":
+        part = pick.bind(x, index, axis=0)
+        return part
     items = index if isinstance(index, tuple) else (index,)
     basic: list[Any] = []
     for item in items:
@@ -177,8 +185,8 @@ def getitem(x: Array, index: Index, /) -> Array:
 
 
 def _getitem_arrays(x: Array, items: tuple[Any, ...]) -> Array:
-    first = items[0] if len(items) == 1 else None
-    if isinstance(first, Array) and first.dtype.kind in "iu" and x.ndim:
+    first = items[0]
+    if len(items) == 1 and isinstance(first, Array) and first.dtype.kind in "iu" and x.ndim:  # as in x[i,]
         return take(x, first, axis=0)
     return take(reshape(x, -1), asarray(positions(x, items), device=x.device), axis=0)
 

@@ -50,13 +50,12 @@ def scale_by_adam(*, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8) -> G
         unbias1, unbias2 = 1.0 - b1**t, 1.0 - b2**t
         # (m / unbias1) / (sqrt(v / unbias2) + eps), as one division by root * sqrt(v) + offset
         root, offset = unbias1 / math.sqrt(unbias2), unbias1 * eps
-        average, average_square = _leaves.runner(na.lerp, donate), _leaves.runner(na.average_square, donate)
-        for i, m in enumerate(means):
-            if trained[i]:
-                u = changes[i]
-                means[i] = m = average(m, u, weight=1.0 - b1)
-                squares[i] = v = average_square(squares[i], u, decay=b2, weight=1.0 - b2)
-                changes[i] = na.divide_by_root(m, v, root=root, offset=offset)
+        means = _leaves.run_each(na.lerp, donate, trained, means, changes, weight=1.0 - b1)
+        squares = _leaves.run_each(na.average_square, donate, trained, squares, changes, decay=b2, weight=1.0 - b2)
+        changes = [
+            na.divide_by_root(m, v, root=root, offset=offset) if t else u
+            for t, u, m, v in zip(trained, changes, means, squares, strict=True)
+        ]
         step = _leaves.next_step(state.step, donate)
         new = AdamState(step, na.tree.unflatten(treedef, means), na.tree.unflatten(treedef, squares))
         return na.tree.unflatten(treedef, changes), new

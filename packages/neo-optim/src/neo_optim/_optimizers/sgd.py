@@ -54,9 +54,7 @@ def trace(momentum: float, /, *, dampening: float = 0.0, nesterov: bool = False)
             "trace", donate is not None, state=state.trace, updates=updates
         )
         weight = 1.0 - dampening if dampening == 0.0 or int(state.step) else 1.0
-        run = _leaves.runner(na.moving_average, donate)
-        rows = zip(trained, traces, changes, strict=True)
-        traces = [run(m, u, decay=momentum, weight=weight) if t else m for t, m, u in rows]
+        traces = _leaves.run_each(na.moving_average, donate, trained, traces, changes, decay=momentum, weight=weight)
         state = TraceState(_leaves.next_step(state.step, donate), na.tree.unflatten(treedef, traces))
         rows = zip(trained, traces, changes, strict=True)
         if nesterov:
