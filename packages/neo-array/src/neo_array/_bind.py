@@ -43,7 +43,7 @@ def weak(value: Scalar, like: Array) -> Any:
 
     Constants are kept: making one takes longer than the op that uses it.
     """
-    raw = like._raw
+    raw = backends.example(like._raw)
     key = (type(value), value or repr(value), raw.dtype)  # repr tells 0.0 from -0.0
     found = _CONSTANTS.get(key)
     if found is None:
@@ -268,7 +268,10 @@ def residual(kept: Residual, op: Op, args: Args, out: Any) -> Any:
 
 def is_differentiable(x: Array) -> bool:
     """Tell whether derivatives of the array make sense: its dtype is floating or complex."""
-    dtype = x._raw.dtype
+    try:
+        dtype = x._raw.dtype
+    except AttributeError:  # a batch
+        dtype = x._raw.example().dtype
     return dtype in backends.INEXACT or getattr(dtype, "kind", "") == "V"  # ml_dtypes' bfloat16 on NumPy
 
 

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 
 class Batched:
-    """One value per example of a vmap level, held in one inner Array along `axis`. Its shape is the logical one."""
+    """One value per example of a vmap level, held in one inner Array along `axis`. Its shape is the logical one.
+
+    It has no `dtype`, on purpose: that is what keeps the generated code from handing it to a kernel. NumPy, for one,
+    would compare an array with it, or choose between them, without a word.
+    """
 
     __slots__ = ("axis", "inner", "level")
 
@@ -30,11 +34,6 @@ class Batched:
         """The shape of one example."""
         shape = self.inner.shape
         return shape[: self.axis] + shape[self.axis + 1 :]
-
-    @property
-    def dtype(self) -> Any:
-        """The raw arrays' own dtype."""
-        return self.example().dtype
 
     def example(self) -> Any:
         """Return a raw array with this payload's dtype and device."""

@@ -25,7 +25,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 Kind: TypeAlias = Literal["elementwise", "linear", "general"]
 BackendName: TypeAlias = Literal["numpy", "torch", "cupy"]
 
-COMES_WITH_VMAP: Final = "batching rules other than the elementwise ones come with vmap"
 REGISTRY: Final[dict[str, Primitive[..., Any]]] = {}
 
 
@@ -185,7 +184,10 @@ class Primitive(Generic[P, R_co]):
         return rule
 
     def batch(self, rule: F | None = None, *, missing: str | None = None) -> F | None:
-        """Give the batching rule `(size, args, axes, **options) -> (out, axis)`, or say why there is none."""
+        """Give the batching rule `(size, args, axes, /, **options) -> (out, axis)`, or say why there is none.
+
+        `_batching` has what most rules are made of.
+        """
         self.batch_rule, self.batch_missing = rule, missing
         return rule
 

@@ -16,10 +16,11 @@ import numpy as np
 
 from neo_array import _dtypes
 from neo_array._array import Array
+from neo_array._batching import batch_by_loop
 from neo_array._device import Device, DeviceLike, as_device
 from neo_array._dtypes import DType, as_dtype
 from neo_array._errors import DTypeError, ShapeError
-from neo_array._primitive import COMES_WITH_VMAP, Sample, bind, primitive, sample
+from neo_array._primitive import Sample, bind, primitive, sample
 from neo_array.ops.arithmetic import minimum
 from neo_array.ops.creation import asarray
 
@@ -130,7 +131,7 @@ def _(key: Any, *, n: int) -> Any:
 
 
 for _op in (derive, draw, draw_integers, draw_permutation):
-    _op.batch(missing=COMES_WITH_VMAP)
+    _op.batch(batch_by_loop(_op))
 
 
 def _draw(key: Key, name: str, shape: int | tuple[int, ...], dtype: object | None, device: DeviceLike | None) -> Array:

@@ -36,13 +36,17 @@ def samples(op: Op, /, *, seed: int = 0) -> list[Sample]:
 
 
 def arguments(s: Sample, /, *, device: DeviceLike = "numpy", dtype: DType = _dtypes.float64) -> tuple[Any, ...]:
-    """Return a sample's arguments as Arrays on `device`: floating ones of `dtype`; Python numbers stay as they are."""
+    """Return a sample's arguments as Arrays on `device`: floating ones of `dtype`, complex ones of its complex dtype.
+
+    Python numbers stay as they are.
+    """
+    kinds = {"f": dtype, "c": _dtypes.complex128 if dtype == _dtypes.float64 else _dtypes.complex64}
 
     def build(value: Any) -> Any:
         if not isinstance(value, np.ndarray | np.generic):
             return value
         array = np.asarray(value)
-        return asarray(array.astype(dtype) if array.dtype.kind == "f" else array, device=device)
+        return asarray(array.astype(kinds.get(array.dtype.kind, array.dtype)), device=device)
 
     return tuple(build(value) for value in s.args)
 
@@ -53,12 +57,12 @@ def run(op: Op, s: Sample, /, *, device: DeviceLike = "numpy", dtype: DType = _d
 
 
 def differentiated(op: Op, s: Sample, /) -> tuple[int, ...]:
-    """Return the positions of what to differentiate: `wrt`, or every floating array; none for a discrete op."""
+    """Return the positions of what to differentiate: `wrt`, or all floating and complex arrays; none if discrete."""
     if op.discrete:
         return ()
     if s.wrt is not None:
         return s.wrt
-    return tuple(i for i, a in enumerate(s.args) if isinstance(a, np.ndarray | np.generic) and a.dtype.kind == "f")
+    return tuple(i for i, a in enumerate(s.args) if isinstance(a, np.ndarray | np.generic) and a.dtype.kind in "fc")
 
 
 def differentiable(

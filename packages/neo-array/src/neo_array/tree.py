@@ -124,3 +124,12 @@ HOLE: Final = _Hole()
 def fill_none(tree: object, /) -> Any:
     """Return the tree with HOLE for each None, so that it is a leaf."""
     return optree.tree_map(lambda x: HOLE if x is None else x, cast(Any, tree), none_is_leaf=True, namespace=_NAMESPACE)
+
+
+def spread_prefix(prefix: object, whole: object, /) -> Any:
+    """Return the structure of `whole` with, for each leaf, the leaf of the prefix above it.
+
+    Raises:
+        ValueError: if `prefix` is no prefix of `whole`.
+    """
+    return optree.tree_broadcast_prefix(cast(Any, prefix), cast(Any, whole), namespace=_NAMESPACE)

@@ -11,3 +11,4 @@ from neo_tape._products import jvp as jvp
 from neo_tape._products import vjp as vjp
 from neo_tape._stop import stop_gradient as stop_gradient
 from neo_tape._version import __version__ as __version__
+from neo_tape._vmap import vmap as vmap

@@ -123,7 +123,12 @@ def _pairs(a: Any, b: Any) -> list[tuple[Any, Any]]:
 
 
 def _dot(a: Any, b: Any) -> Any:
-    return sum((np.sum(x * y) for x, y in _pairs(a, b)), np.float64(0))
+    """Pair a cotangent with a tangent: the real part of the sum of products.
+
+    That is all that a function of complex numbers which is not holomorphic keeps; the random cotangent brings the
+    imaginary part in.
+    """
+    return sum((np.sum(x * y).real for x, y in _pairs(a, b)), np.float64(0))
 
 
 def _scale(a: Any, b: Any) -> float:

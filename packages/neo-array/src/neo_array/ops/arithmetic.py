@@ -87,7 +87,7 @@ def power(x1: ArrayLike, x2: ArrayLike, /) -> Array:
 
 
 power.kernel("numpy")(numeric(quiet(operator.pow)))
-power.kernel("torch")("neo_array.backends.torch:power")
+power.kernel("torch")("neo_array.backends.torch_kernels.arithmetic:power")
 
 
 @power.explain
@@ -146,7 +146,7 @@ def sign(x: Array, /) -> Array:
 
 
 sign.kernel("numpy")(ordered(np.sign))
-sign.kernel("torch")("neo_array.backends.torch:sign")
+sign.kernel("torch")("neo_array.backends.torch_kernels.arithmetic:sign")
 
 
 @primitive(kind="elementwise")

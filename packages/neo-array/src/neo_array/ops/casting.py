@@ -9,10 +9,11 @@ import numpy as np
 
 from neo_array import backends
 from neo_array._array import Array
+from neo_array._batching import batch_leading
 from neo_array._bind import need_arrays
 from neo_array._device import Device
 from neo_array._dtypes import DType, as_dtype
-from neo_array._primitive import COMES_WITH_VMAP, Sample, bind, primitive, sample
+from neo_array._primitive import Sample, bind, primitive, sample
 
 
 @primitive(kind="linear", may_be_discrete=True)
@@ -58,7 +59,7 @@ def _(g: Array, *, source: Device) -> Array:
 
 
 for _op in (cast, to_device):
-    _op.batch(missing=COMES_WITH_VMAP)
+    _op.batch(batch_leading(_op))
 
 
 # --- Samples ---

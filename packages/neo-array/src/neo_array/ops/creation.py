@@ -14,7 +14,7 @@ from neo_array._bind import as_sizes, need_arrays
 from neo_array._device import Device, DeviceLike, as_device
 from neo_array._dtypes import DType, Scalar, as_dtype
 from neo_array._errors import DTypeError, NeoError, ShapeError
-from neo_array._primitive import COMES_WITH_VMAP, Sample, bind, primitive, sample
+from neo_array._primitive import Sample, bind, primitive, sample
 from neo_array.ops.casting import astype
 
 
@@ -29,7 +29,7 @@ def _(*, shape: tuple[int, ...], value: Scalar, dtype: DType, device: Device) ->
     return backends.named(device.backend).full(shape, value, dtype, device)
 
 
-fill.batch(missing=COMES_WITH_VMAP)
+fill.batch(missing="it has no inputs that could be a batch")
 
 
 @fill.samples

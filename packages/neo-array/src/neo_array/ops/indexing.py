@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from types import EllipsisType
 from typing import Any, SupportsIndex, TypeAlias
 
@@ -10,12 +11,13 @@ import numpy as np
 
 from neo_array import backends
 from neo_array._array import Array, Index
+from neo_array._batching import Axes, Batch, batch_by_axis, filled, to_front
 from neo_array._bind import need_arrays
 from neo_array._errors import DeviceError, DTypeError, ShapeError
-from neo_array._primitive import COMES_WITH_VMAP, Sample, bind, primitive, sample
+from neo_array._primitive import Sample, bind, primitive, sample
 from neo_array._rules import NoDerivative, Shape
 from neo_array.ops.creation import asarray
-from neo_array.ops.shaping import reshape
+from neo_array.ops.shaping import broadcast_to, reshape
 
 _Basic: TypeAlias = "tuple[int | slice | EllipsisType | None, ...]"
 _INTEGER = NoDerivative("indices are integers")
@@ -35,8 +37,8 @@ def paste(x: Array, /, *, index: _Basic, shape: tuple[int, ...]) -> Array:
 
 
 cut.kernel("numpy")(lambda x, *, index: x[index])
-cut.kernel("torch")("neo_array.backends.torch:cut")
-paste.kernel("torch")("neo_array.backends.torch:paste")
+cut.kernel("torch")("neo_array.backends.torch_kernels.indexing:cut")
+paste.kernel("torch")("neo_array.backends.torch_kernels.indexing:paste")
 
 
 @paste.kernel("numpy")
@@ -70,8 +72,8 @@ def pile(x: Array, indices: Array, /, *, axis: int, size: int) -> Array:
 
 
 pick.kernel("numpy")(lambda x, indices, *, axis: np.take(x, indices, axis=axis))
-pick.kernel("torch")("neo_array.backends.torch:pick")
-pile.kernel("torch")("neo_array.backends.torch:pile")
+pick.kernel("torch")("neo_array.backends.torch_kernels.indexing:pick")
+pile.kernel("torch")("neo_array.backends.torch_kernels.indexing:pile")
 
 
 @pile.kernel("numpy")
@@ -122,8 +124,8 @@ def pile_along(x: Array, indices: Array, /, *, axis: int, size: int) -> Array:
 
 
 pick_along.kernel("numpy")(lambda x, indices, *, axis: np.take_along_axis(x, indices, axis))
-pick_along.kernel("torch")("neo_array.backends.torch:pick_along")
-pile_along.kernel("torch")("neo_array.backends.torch:pile_along")
+pick_along.kernel("torch")("neo_array.backends.torch_kernels.indexing:pick_along")
+pile_along.kernel("torch")("neo_array.backends.torch_kernels.indexing:pile_along")
 
 
 @pile_along.kernel("numpy")
@@ -279,8 +281,54 @@ for _indexed in (pick, pile, pick_along, pile_along):
     _indexed.explain(_out_of_range)
 
 
-for _each in (cut, paste, pick, pile, pick_along, pile_along):
-    _each.batch(missing=COMES_WITH_VMAP)
+# --- Batches ---
+pick_along.batch(batch_by_axis(pick_along, "axis"))
+pile_along.batch(batch_by_axis(pile_along, "axis"))
+
+
+@cut.batch
+def _(size: int, args: Sequence[Array], axes: Axes, /, *, index: _Basic) -> Batch:
+    return cut(to_front(args[0], axes[0]), index=(slice(None), *index)), 0
+
+
+@paste.batch
+def _(size: int, args: Sequence[Array], axes: Axes, /, *, index: _Basic, shape: tuple[int, ...]) -> Batch:
+    return paste(to_front(args[0], axes[0]), index=(slice(None), *index), shape=(size, *shape)), 0
+
+
+@pick.batch
+def _(size: int, args: Sequence[Array], axes: Axes, /, *, axis: int) -> Batch:
+    x, indices = args
+    if axes[1] is None:
+        return pick(to_front(x, axes[0]), indices, axis=axis + 1), 0
+    places = to_front(indices, axes[1])
+    if axes[0] is None:
+        return pick(x, places, axis=axis), axis
+    # An offset per example into one long axis would be faster, but an index that is out of range would then read
+    # another example.
+    front = to_front(x, axes[0])
+    before, after = front.shape[1 : axis + 1], front.shape[axis + 2 :]
+    out = pick_along(front, _spread_indices(places, before, after), axis=axis + 1)
+    return reshape(out, (size, *before, *places.shape[1:], *after)), 0
+
+
+@pile.batch
+def _(batch: int, args: Sequence[Array], axes: Axes, /, *, axis: int, size: int) -> Batch:
+    x, indices = args
+    front = filled(x, axes[0], batch)
+    if axes[1] is None:
+        return pile(front, indices, axis=axis + 1, size=size), 0
+    places = to_front(indices, axes[1])
+    before, after = front.shape[1 : axis + 1], front.shape[axis + places.ndim :]
+    flat = reshape(front, (batch, *before, math.prod(places.shape[1:]), *after))
+    return pile_along(flat, _spread_indices(places, before, after), axis=axis + 1, size=size), 0
+
+
+def _spread_indices(indices: Array, before: tuple[int, ...], after: tuple[int, ...]) -> Array:
+    """Repeat each example's indices over the axes before and after the one that they index."""
+    size, count = indices.shape[0], math.prod(indices.shape[1:])
+    column = reshape(indices, (size, *(1,) * len(before), count, *(1,) * len(after)))
+    return broadcast_to(column, (size, *before, count, *after))
 
 
 # --- Samples ---

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from neo_array._array import Array
+from neo_array._batching import Axes, Batch, aligned, to_front
 from neo_array._errors import ShapeError
-from neo_array._primitive import COMES_WITH_VMAP, Sample, bind, primitive, sample
+from neo_array._primitive import Sample, bind, primitive, sample
 from neo_array.backends.numpy import numeric, quiet
 from neo_array.ops.shaping import reshape
 
@@ -33,7 +35,7 @@ def matmul(x1: Array, x2: Array, /) -> Array:
 
 
 matmul.kernel("numpy")(numeric(quiet(operator.matmul)))
-matmul.kernel("torch")("neo_array.backends.torch:matmul")
+matmul.kernel("torch")("neo_array.backends.torch_kernels.linalg:matmul")
 matmul.vjp(x1=lambda g, x2: g @ x2.mT, x2=lambda g, x1: x1.mT @ g)
 
 
@@ -60,7 +62,14 @@ def _(x1: Array, x2: Array, /) -> None:
         raise ShapeError(f"matmul: leading axes do not broadcast, got {x1.shape} @ {x2.shape}") from None
 
 
-matmul.batch(missing=COMES_WITH_VMAP)
+@matmul.batch
+def _(size: int, args: Sequence[Array], axes: Axes, /) -> Batch:
+    x1, x2 = args
+    if axes[1] is None and x2.ndim == 2:  # the rows of all examples make one product
+        front = to_front(x1, axes[0])
+        rows = reshape(front, (math.prod(front.shape[:-1]), front.shape[-1]))
+        return reshape(rows @ x2, (*front.shape[:-1], x2.shape[1])), 0
+    return matmul(*aligned(args, axes)), 0
 
 
 @matmul.samples

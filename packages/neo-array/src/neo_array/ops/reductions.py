@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from neo_array import _dtypes
 from neo_array._array import Array, Axis
+from neo_array._batching import Axes, Batch, batch_by_axis, to_front
 from neo_array._bind import need_arrays
 from neo_array._errors import DTypeError, ShapeError
-from neo_array._primitive import COMES_WITH_VMAP, Primitive, Sample, bind, primitive, sample
+from neo_array._primitive import Primitive, Sample, bind, primitive, sample
 from neo_array._rules import Shape
 from neo_array.backends.numpy import ordered, quiet
 from neo_array.ops.casting import astype
@@ -224,8 +225,24 @@ def any(x: Array, /, *, axis: Axis = None, keepdims: bool = False) -> Array:
     return bind(reduce_any, x, axis=axes, keepdims=keepdims) if axes else x != 0
 
 
-for _op in (reduce_sum, reduce_max, reduce_min, reduce_argmax, reduce_argmin, reduce_all, reduce_any):
-    _op.batch(missing=COMES_WITH_VMAP)
+# --- Batches ---
+for _op in (reduce_sum, reduce_max, reduce_min, reduce_all, reduce_any):
+    _op.batch(batch_by_axis(_op, "axis"))
+
+
+def _batch_position(op: Primitive[..., Array]) -> None:
+    def rule(size: int, args: Sequence[Array], axes: Axes, /, *, axis: int | None, keepdims: bool) -> Batch:
+        x = to_front(args[0], axes[0])
+        if axis is not None:
+            return bind(op, x, axis=axis + 1, keepdims=keepdims), 0
+        found = bind(op, reshape(x, (size, -1 if x.size else 0)), axis=1, keepdims=False)
+        return reshape(found, (size, *(1,) * (x.ndim - 1))) if keepdims else found, 0
+
+    op.batch(rule)
+
+
+_batch_position(reduce_argmax)
+_batch_position(reduce_argmin)
 
 
 # --- Samples ---

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from neo_array._array import Array
+from neo_array._batching import Axes, Batch, batch_by_axis, batch_leading, to_front
 from neo_array._bind import as_sizes, need_arrays, undo_broadcast
 from neo_array._errors import ShapeError
-from neo_array._primitive import COMES_WITH_VMAP, Sample, bind, primitive, sample
+from neo_array._primitive import Sample, bind, primitive, sample
 from neo_array._rules import Shape
 
 
@@ -151,7 +152,7 @@ def join(*arrays: Array, axis: int) -> Array:
 
 
 join.kernel("numpy")(lambda *arrays, axis: np.concatenate(arrays, axis))
-join.kernel("torch")("neo_array.backends.torch:join")
+join.kernel("torch")("neo_array.backends.torch_kernels.shaping:join")
 
 
 @join.vjp("arrays")
@@ -190,8 +191,26 @@ def stack(arrays: Sequence[Array], /, *, axis: int = 0) -> Array:
     return concat([expand_dims(a, axis=axis) for a in arrays], axis=axis)
 
 
-for _op in (view, transpose, matrix_transpose, expand, join):
-    _op.batch(missing=COMES_WITH_VMAP)
+# --- Batches ---
+matrix_transpose.batch(batch_leading(matrix_transpose))
+join.batch(batch_by_axis(join, "axis"))
+
+
+@view.batch
+def _(size: int, args: Sequence[Array], axes: Axes, /, *, shape: tuple[int, ...]) -> Batch:
+    return reshape(to_front(args[0], axes[0]), (size, *shape)), 0
+
+
+@transpose.batch
+def _(size: int, args: Sequence[Array], places: Axes, /, *, axes: tuple[int, ...]) -> Batch:
+    return permute_dims(to_front(args[0], places[0]), (0, *(a + 1 for a in axes))), 0
+
+
+@expand.batch
+def _(size: int, args: Sequence[Array], axes: Axes, /, *, shape: tuple[int, ...]) -> Batch:
+    x = to_front(args[0], axes[0])
+    new = len(shape) - (x.ndim - 1)
+    return broadcast_to(reshape(x, (size, *(1,) * new, *x.shape[1:])), (size, *shape)), 0
 
 
 # --- Samples ---

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from neo_array._array import Array, Axis
+from neo_array._batching import batch_by_axis
 from neo_array._bind import need_arrays
-from neo_array._primitive import COMES_WITH_VMAP, Sample, bind, primitive, sample
+from neo_array._primitive import Sample, bind, primitive, sample
 from neo_array.backends.numpy import quiet
 from neo_array.ops.exponential import exp
 from neo_array.ops.reductions import keep_axes, normalize_axes, sum
@@ -54,7 +55,7 @@ def _(x: Any, *, axis: _Axes, keepdims: bool) -> Any:
     return (out if keepdims else np.squeeze(out, axis=axis)).astype(x.dtype, copy=False)
 
 
-reduce_logsumexp.kernel("torch")("neo_array.backends.torch:logsumexp")
+reduce_logsumexp.kernel("torch")("neo_array.backends.torch_kernels.softmax:logsumexp")
 
 
 def _weights(x: Array, axis: _Axes) -> Array:
@@ -136,7 +137,7 @@ def _(x: Any, *, axis: int) -> Any:
     return shifted
 
 
-log_normalized.kernel("torch")("neo_array.backends.torch:log_softmax")
+log_normalized.kernel("torch")("neo_array.backends.torch_kernels.softmax:log_softmax")
 
 
 @log_normalized.vjp("x")
@@ -156,7 +157,7 @@ def log_softmax(x: Array, /, *, axis: int = -1) -> Array:
 
 
 for _op in (reduce_logsumexp, normalized_exp, log_normalized):
-    _op.batch(missing=COMES_WITH_VMAP)
+    _op.batch(batch_by_axis(_op, "axis"))
 
 
 # --- Samples ---

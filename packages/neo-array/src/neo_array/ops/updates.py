@@ -23,7 +23,7 @@ def add_scaled(x1: Array, x2: Array, /, *, scale: float) -> Array:
 add_scaled.kernel("numpy")(quiet(lambda x1, x2, *, scale: x1 + x2 * x1.dtype.type(scale)))
 add_scaled.kernel("torch")(lambda x1, x2, *, scale: x1.add(x2, alpha=scale))
 add_scaled.inplace("torch")(lambda x1, x2, *, scale: x1.add_(x2, alpha=scale))
-add_scaled.inplace("torch", each=True)("neo_array.backends.torch:add_scaled_each")
+add_scaled.inplace("torch", each=True)("neo_array.backends.torch_kernels.updates:add_scaled_each")
 add_scaled.vjp(x1=lambda g: g)
 
 

@@ -7,13 +7,13 @@ layout that it is needed in, over all leading axes at once, and the derivatives 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from neo_array import Array, Sample, ShapeError, bind, matmul, primitive, sample
-from neo_array._primitive import COMES_WITH_VMAP
+from neo_array._batching import Axes, Batch, filled, to_front
 from neo_array.ops.reductions import reduce_sum  # `sum` would check and complete what is known here
 
 
@@ -160,11 +160,38 @@ def _(a: Array, b: Array, /) -> None:
         raise ShapeError(f"outer_sum: all axes but the last must be equal, got {a.shape} and {b.shape}")
 
 
+# --- Batches: one more leading axis of x, or a weight for each example ---
+@affine.batch
+def _(size: int, args: Sequence[Array], axes: Axes, /) -> Batch:
+    (x, weight, bias), (at_x, at_weight, at_bias) = args, axes
+    if at_weight is None and at_bias is None:
+        return affine(to_front(x, at_x), weight, bias), 0
+    products, biases = _project_batch(size, x, weight, at_x, at_weight), filled(bias, at_bias, size)
+    return products + biases.reshape((size, *(1,) * (products.ndim - 2), biases.shape[1])), 0
+
+
+@project.batch
+def _(size: int, args: Sequence[Array], axes: Axes, /) -> Batch:
+    return _project_batch(size, args[0], args[1], axes[0], axes[1]), 0
+
+
+def _project_batch(size: int, x: Array, weight: Array, at_x: int | None, at_weight: int | None) -> Array:
+    if at_weight is None:
+        return project(filled(x, at_x, size), weight)
+    x, weights = filled(x, at_x, size), to_front(weight, at_weight)
+    rows = x.reshape((size, math.prod(x.shape[1:-1]), x.shape[-1]))
+    products: Array = matmul.bind(rows, weights.mT)
+    return products.reshape((*x.shape[:-1], weights.shape[1]))
+
+
+@outer_sum.batch
+def _(size: int, args: Sequence[Array], axes: Axes, /) -> Batch:
+    a, b = (filled(x, axis, size) for x, axis in zip(args, axes, strict=True))
+    a, b = (x.reshape((size, math.prod(x.shape[1:-1]), x.shape[-1])) for x in (a, b))
+    return a.mT @ b, 0
+
+
 # --- Samples ---
-for _op in (affine, project, outer_sum):
-    _op.batch(missing=COMES_WITH_VMAP)
-
-
 @affine.samples
 def _(rng: np.random.Generator) -> Iterator[Sample]:
     for leading in [(3,), (), (2, 3), (0,)]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -14,8 +15,10 @@ from neo_array import (
     Sample,
     ShapeError,
     bind,
+    broadcast_to,
     expand_dims,
     int64,
+    mean,
     primitive,
     sample,
     softmax,
@@ -23,7 +26,7 @@ from neo_array import (
     sum,
     take_along_axis,
 )
-from neo_array._primitive import COMES_WITH_VMAP
+from neo_array._batching import Axes, Batch, filled
 from neo_nn.losses._reduction import Reduction, check_reduction, reduce
 
 _LABELS: Final = NoDerivative("labels are integers")
@@ -184,11 +187,28 @@ def _(logits: Array, labels: Array, /, *, reduction: Reduction) -> None:
         raise IndexError(f"cross_entropy: labels must be in [0, {logits.shape[-1]}), got values from {low} to {high}")
 
 
+# --- Batches: one loss for each element, reduced over the axes of each example ---
+@softmax_cross_entropy.batch
+def _(size: int, args: Sequence[Array], axes: Axes, /, *, reduction: Reduction) -> Batch:
+    logits, labels = (filled(x, axis, size) for x, axis in zip(args, axes, strict=True))
+    losses = softmax_cross_entropy(logits, labels, reduction="none")
+    if reduction == "none":
+        return losses, 0
+    inner = tuple(range(1, losses.ndim))
+    return (mean if reduction == "mean" else sum)(losses, axis=inner), 0
+
+
+@cross_entropy_grad.batch
+def _(size: int, args: Sequence[Array], axes: Axes, /, *, reduction: Reduction) -> Batch:
+    cotangent, logits, labels = (filled(x, axis, size) for x, axis in zip(args, axes, strict=True))
+    if reduction == "mean":
+        cotangent = cotangent / math.prod(labels.shape[1:])
+    if reduction != "none":
+        cotangent = broadcast_to(cotangent.reshape((size, *(1,) * (labels.ndim - 1))), labels.shape)
+    return cross_entropy_grad(cotangent, logits, labels, reduction="none"), 0
+
+
 # --- Samples ---
-for _op in (softmax_cross_entropy, cross_entropy_grad):
-    _op.batch(missing=COMES_WITH_VMAP)
-
-
 def _examples(rng: np.random.Generator) -> Iterator[tuple[Any, Any]]:
     for leading in [(3,), (), (2, 3), (1,)]:
         yield rng.normal(size=(*leading, 5)), np.asarray(rng.integers(0, 5, size=leading))
