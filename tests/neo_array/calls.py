@@ -17,8 +17,8 @@ Op: TypeAlias = Primitive[..., Any]
 # other packages register theirs when they are imported, and tests define throw-away ones
 OPS = [op for op in REGISTRY.values() if op.__module__.startswith("neo_array.")]
 
-# Their input is a random key, and keys live on the host: these ops need no other kernel.
-HOST_ONLY = {"derive", "draw", "draw_integers", "draw_permutation"}
+# What draws random numbers runs on the host, where the keys are: these ops need no other kernel.
+HOST_ONLY = {"derive", "draw", "draw_integers", "draw_permutation", "draw_poisson", "gamma_quantile"}
 
 
 def calls(choose: Callable[[Op, Sample], object] = lambda op, s: True) -> pytest.MarkDecorator:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import copy
 import gc
+import math
 import pickle
 import weakref
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import pytest
 
 import neo_array as na
+import neo_tape as nt
 from neo_array import Array
 from tests.neo_array.devices import every_device
 
@@ -228,6 +231,82 @@ def test_pickling_a_view_stores_its_own_elements_alone(device: str) -> None:
     x = na.zeros((1000, 1000), device=device)[0, :3]
     assert len(pickle.dumps(x)) < 1000
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(x.reshape((1, 3)).T)).numpy(), [[0], [0], [0]])
+
+
+@every_device
+def test_a_pickle_of_an_array_that_is_being_differentiated_or_batched_is_refused(device: str) -> None:
+    x = na.ones(2, device=device)
+    for transform in (lambda f: nt.grad(f)(x), lambda f: nt.vmap(f)(x)):
+        with pytest.raises(na.LevelError):
+            transform(lambda a: (pickle.dumps(a * 2), a.sum())[1])
+
+
+@pytest.mark.parametrize(("name", "device"), [("abacus", "abacus:0"), ("torch", "torch:cuda:77")])
+def test_a_pickle_from_a_device_that_is_not_here_says_so(name: str, device: str) -> None:
+    if name == "torch":
+        pytest.importorskip("torch", reason="torch is not installed")
+    restore, (values, _) = na.ones(2).__reduce__()
+    with pytest.raises(na.DeviceError, match=rf'saved on {device}.*x\.to\("numpy"\)'):
+        restore(values, device)
+
+
+@pytest.mark.skipif(not find_spec("ml_dtypes"), reason="ml_dtypes is not installed")
+@every_device
+def test_pickling_and_text_of_bfloat16(device: str) -> None:
+    x = na.asarray([1.5, -2.0], device=device).astype(na.bfloat16)
+    y = pickle.loads(pickle.dumps(x))
+    assert (y.dtype, str(y.device)) == (na.bfloat16, device)
+    assert y.astype(na.float32).numpy().tolist() == [1.5, -2]
+    assert repr(x).endswith(f"shape=(2,), dtype=bfloat16, device='{device}')")
+    assert (float(x[0]), x[1].item()) == (1.5, -2)
+
+
+@every_device
+def test_text_of_large_arrays_is_numpys_of_the_corners(device: str) -> None:
+    for shape in ((61,), (9, 10), (100, 2, 7, 8), (0, 100), (3, 3, 7)):
+        values = np.arange(np.prod(shape)).reshape(shape)
+        expected = np.array2string(values, separator=", ", prefix="Array(", threshold=60)
+        assert repr(na.asarray(values, device=device)).startswith(f"Array({expected}, shape=")
+    with np.printoptions(edgeitems=1):
+        assert repr(na.arange(100, device=device)).startswith("Array([ 0, ..., 99],")
+
+
+@every_device
+def test_text_under_transforms_and_after_donation(device: str) -> None:
+    texts = []
+    x = na.asarray([[1.5, 2.5]], device=device)
+
+    def look(a: Array) -> Array:
+        texts.append(f"{a} {a!r}")
+        return a.sum()
+
+    nt.vmap(look)(x)
+    assert texts.pop() == " ".join([f"Array(one value per example, shape=(2,), dtype=float32, device='{device}')"] * 2)
+    nt.grad(look)(x)
+    assert texts.pop() == f"{x} {x}"
+    na.donate(na.add_scaled, na.Donated("a test"), y := na.ones(2, device=device), na.ones(2, device=device), scale=1.0)
+    assert str(y).startswith("Array(donated to a test at ")
+
+
+@every_device
+def test_a_format_goes_to_the_only_element(device: str) -> None:
+    x = na.asarray([[2.345]], device=device)
+    assert (f"{x:.1f}", f"{x[0, 0]:5.1f}") == ("2.3", "  2.3")
+    assert f"{na.asarray(7, device=device):04d}" == "0007"
+    assert f"{x}" == str(x)
+    with pytest.raises(na.ShapeError, match=r"format: '\.2f' needs exactly one element, got shape \(2,\)"):
+        format(na.ones(2, device=device), ".2f")
+
+
+@every_device
+def test_membership_looks_at_every_element(device: str) -> None:
+    x = anything(na.asarray([[1.0, 2.0], [3.0, np.nan]], device=device))
+    assert 3 in x
+    assert na.asarray([1.0, 2.0], device=device) in x
+    assert 4.0 not in x
+    assert math.nan not in x  # noqa: PLW0177
+    assert None not in x
+    assert 1.0 not in anything(na.zeros((0, 2), device=device))
 
 
 @every_device

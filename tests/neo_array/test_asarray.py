@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import array
 import math
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -228,3 +230,91 @@ def test_tensors_that_are_no_plain_arrays_are_refused() -> None:
     for make in cases:
         with pytest.raises(na.NeoError, match=r"torch|dtype|device|sparse|meta"):
             na.asarray(make())
+
+
+# --- Buffers and DLPack ---
+@every_device
+def test_buffers_keep_their_dtype_and_are_copied(device: str) -> None:
+    owner = array.array("d", [1.0, 2.0])
+    for source in (owner, memoryview(owner)):
+        x = na.asarray(source, device=device)
+        assert (x.dtype, str(x.device)) == (na.float64, device)
+        shared = na.asarray(source, device=device, copy=False)
+        owner[0] += 1
+        np.testing.assert_array_equal(x.numpy(), [owner[0] - 1, 2])
+        np.testing.assert_array_equal(shared.numpy(), owner)
+
+
+class Exporter:
+    """An array of another library, known by nothing but its DLPack methods."""
+
+    def __init__(self, values: Any) -> None:
+        self.values = values
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return self.values.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> Any:
+        return self.values.__dlpack_device__()
+
+
+@every_device
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint16", "float16", "float64", "complex64"])
+def test_dlpack_exporters_become_arrays(dtype: str, device: str) -> None:
+    values = np.array([[0, 1], [2, 3]]).astype(dtype)
+    for x in (na.asarray(Exporter(values), device=device), na.from_dlpack(Exporter(values), device=device)):
+        assert (x.dtype, str(x.device)) == (np.dtype(dtype), device)
+        np.testing.assert_array_equal(x.numpy(), values)
+
+
+@every_device
+def test_dlpack_memory_is_shared_only_on_request(device: str) -> None:
+    owner = np.array([1.0, 2.0])
+    copied = na.from_dlpack(Exporter(owner), device=device)
+    shared = na.from_dlpack(Exporter(owner), device=device, copy=False)
+    owner[0] = 99
+    np.testing.assert_array_equal(copied.numpy(), [1, 2])
+    np.testing.assert_array_equal(shared.numpy(), [99, 2])
+
+
+@needs_torch
+@pytest.mark.parametrize("device", ["numpy", "torch:cpu"])
+def test_dlpack_dtypes_that_numpy_lacks_come_by_way_of_torch(device: str) -> None:
+    import torch
+
+    x = na.asarray(Exporter(torch.tensor([1.0, 2.5], dtype=torch.bfloat16)), device=device)
+    assert (x.dtype, str(x.device)) == (na.bfloat16, device)
+    np.testing.assert_array_equal(x.astype(na.float32).numpy(), [1, 2.5])
+
+
+@pytest.mark.skipif(find_spec("jax") is None, reason="jax is not installed")
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int8", "bool"])
+@every_device
+def test_jax_arrays_become_arrays(dtype: str, device: str) -> None:
+    import jax.numpy as jnp
+
+    theirs = jnp.asarray([[1, 0], [2, 3]]).astype(dtype)
+    for x in (na.asarray(theirs, device=device), na.from_dlpack(theirs, device=device)):
+        assert (x.dtype.name, str(x.device)) == (dtype, device)
+        np.testing.assert_array_equal(x.astype(na.float32).numpy(), np.asarray(theirs, np.float32))
+
+
+def test_from_dlpack_wants_an_exporter() -> None:
+    values: Any = [1.0]
+    with pytest.raises(na.DTypeError, match="has no __dlpack__"):
+        na.from_dlpack(values)
+
+
+@every_device
+def test_an_array_is_shared_only_where_nothing_changes(device: str) -> None:
+    x = na.ones((2,), device=device)
+    assert na.asarray(x, copy=False) is x
+    assert na.from_dlpack(x) is x
+    with pytest.raises(ValueError, match="copy=False"):
+        na.asarray(x, dtype=na.float64, copy=False)
+
+
+@needs_torch
+def test_an_array_of_another_device_is_not_shared() -> None:
+    with pytest.raises(ValueError, match="copy=False"):
+        na.asarray(na.ones((2,), device="numpy"), device="torch:cpu", copy=False)

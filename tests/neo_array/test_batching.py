@@ -13,6 +13,7 @@ import neo_array as na
 import neo_tape as nt
 from neo_array import Array, Sample, testing
 from tests.neo_array.calls import Op, calls
+from tests.neo_array.oracles import SCALED
 
 SIZE = 3
 
@@ -28,14 +29,16 @@ def batches(op: Op, s: Sample, device: str) -> Iterator[tuple[list[Any], list[in
         axes: list[int | None] = [None] * len(args)
         for i in which:
             one = np.asarray(s.args[i])
-            many = np.stack([one] + [_like(one, rng) for _ in range(SIZE - 1)], axis=-1 if at_back else 0)
+            many = np.stack([one] + [_like(op, one, rng) for _ in range(SIZE - 1)], axis=-1 if at_back else 0)
             args[i] = na.asarray(many, device=device)
             axes[i] = many.ndim - 1 if at_back else 0
         yield args, axes
 
 
-def _like(x: Any, rng: np.random.Generator) -> Any:
-    """Return other values that the op takes as well: the same ones in another order."""
+def _like(op: Op, x: Any, rng: np.random.Generator) -> Any:
+    """Return other values that the op takes as well: the same ones in another order, or a multiple of them."""
+    if op.__name__ in SCALED:
+        return x * rng.uniform(0.5, 2) if x.dtype.kind in "fc" else x
     return rng.permutation(x.reshape(-1)).reshape(x.shape) if x.dtype.kind in "fc" else x
 
 

@@ -1,4 +1,4 @@
-"""The same on a GPU: every op's samples, their derivatives, and numbers that were met on the CPU first."""
+"""The same on a GPU, through torch and through CuPy: every op's samples, their derivatives, and numbers met before."""
 
 from __future__ import annotations
 
@@ -9,45 +9,91 @@ import pytest
 
 import neo_array as na
 import neo_tape as nt
-from neo_array import testing
+from neo_array import backends, testing
 from tests.neo_array.calls import HOST_ONLY, OPS
+from tests.neo_array.cupy_stand_in import survey
+from tests.neo_array.cupy_stand_in.api import TABLE
 
-if find_spec("torch") is None:
-    pytest.skip("torch is not installed", allow_module_level=True)
-import torch
-
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device here"),
-]
-GPU = "torch:cuda:0"
+GPUS = {"torch:cuda:0": "torch", "cupy:0": "cupy"}
+# relative to the largest value: CUDA's own functions are off by a few units in the last place
+TOLERANCE = 1e-12
 
 
-def test_every_sample_gives_the_same_on_the_gpu() -> None:
-    for op in OPS:
-        if op.__name__ in HOST_ONLY | {"fill", "to_device"}:
+def reason(name: str) -> str:
+    """Return why tests on a GPU are skipped, or nothing."""
+    library = GPUS[name]
+    if find_spec(library) is None:
+        return f"{library} is not installed"
+    return "" if name in map(str, backends.devices_of(library)) else f"{library} finds no CUDA device here"
+
+
+pytestmark = pytest.mark.gpu
+every_gpu = pytest.mark.parametrize(
+    "gpu", [pytest.param(name, marks=pytest.mark.skipif(bool(reason(name)), reason=reason(name))) for name in GPUS]
+)
+
+
+SAMPLES = [(op, s) for op in OPS if op.sample_source for s in testing.samples(op) if "device" not in s.options]
+
+
+@every_gpu
+def test_every_sample_gives_the_same_on_the_gpu(gpu: str) -> None:
+    for op, s in SAMPLES:
+        if op.__name__ in HOST_ONLY:
             continue
-        for s in testing.samples(op):
-            here, there = testing.run(op, s), testing.run(op, s, device=GPU)
-            assert str(there.device) == GPU
-            assert (here.dtype, here.shape) == (there.dtype, there.shape)
-            np.testing.assert_allclose(there.numpy(), here.numpy(), rtol=1e-12, atol=1e-12, err_msg=op.__name__)
+        here, there = (na.tree.leaves(testing.run(op, s, device=device)) for device in ("numpy", gpu))
+        for a, b in zip(here, there, strict=True):
+            assert str(b.device) == gpu
+            assert (a.dtype, a.shape) == (b.dtype, b.shape)
+            values = a.numpy()
+            finite = np.abs(values[np.isfinite(values)]) if values.dtype.kind in "fc" else 0.0
+            scale = float(np.max(finite, initial=1.0))
+            np.testing.assert_allclose(b.numpy(), values, rtol=0, atol=TOLERANCE * scale, err_msg=op.__name__)
 
 
-def test_derivatives_on_the_gpu() -> None:
-    for op in OPS:
-        for s in testing.samples(op):
-            if testing.differentiated(op, s) and op.__name__ != "to_device":
-                f, inputs = testing.differentiable(op, s, device=GPU)
-                nt.check_grads(f, inputs)
+@every_gpu
+def test_derivatives_on_the_gpu(gpu: str) -> None:
+    for op, s in SAMPLES:
+        if testing.differentiated(op, s):
+            f, inputs = testing.differentiable(op, s, device=gpu)
+            nt.check_grads(f, inputs)
 
 
-def test_a_number_met_on_the_cpu_first_can_be_used_on_the_gpu() -> None:
-    for where in ("torch:cpu", GPU, "torch:cpu"):
+@every_gpu
+def test_a_number_met_on_the_cpu_first_can_be_used_on_the_gpu(gpu: str) -> None:
+    host = "torch:cpu" if gpu.startswith("torch") else "numpy"
+    for where in (host, gpu, host):
         x = na.ones(3, device=where)
         assert str((x * 2.125 + 7.25).device) == where
 
 
-def test_a_host_array_without_axes_does_not_mix_with_the_gpu() -> None:
-    with pytest.raises(na.DeviceError, match=r"torch:cpu.*cuda|cuda.*torch:cpu"):
-        na.ones(3, device=GPU) + na.ones((), device="torch:cpu")
+@every_gpu
+def test_gradients_of_numbers_live_on_the_gpu(gpu: str) -> None:
+    x = na.ones(3, device=gpu)
+    value, gradient = nt.value_and_grad(lambda a: (a * a).sum())(x)
+    assert {str(value.device), str(gradient.device)} == {gpu}
+
+
+@every_gpu
+def test_a_host_array_without_axes_does_not_mix_with_the_gpu(gpu: str) -> None:
+    host = "torch:cpu" if gpu.startswith("torch") else "numpy"
+    with pytest.raises(na.DeviceError, match=rf"{host}.*{gpu}|{gpu}.*{host}"):
+        na.ones(3, device=gpu) + na.ones((), device=host)
+
+
+@every_gpu
+def test_arrays_move_through_dlpack(gpu: str) -> None:
+    x = na.asarray([1.0, 2.0], device=gpu)
+    assert np.from_dlpack(x.to("numpy")).tolist() == [1.0, 2.0]
+    library = pytest.importorskip(GPUS[gpu])
+    assert library.from_dlpack(x).tolist() == [1.0, 2.0]
+
+
+@pytest.mark.skipif(find_spec("cupy") is None, reason="cupy is not installed")
+def test_the_stand_in_knows_the_cupy_that_is_installed() -> None:
+    import cupy
+
+    first, *lines = TABLE.read_text().splitlines()
+    if f"CuPy {cupy.__version__}," not in first:
+        pytest.skip(f"the table is of {first.removeprefix('# ')}; run cupy_stand_in/survey.py")
+    assert list(survey.lines()) == lines

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import neo_array as na
+import neo_tape as nt
 from tests.neo_array.devices import every_device, needs_torch
 
 SHAPES = hnp.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=4)
@@ -241,3 +242,78 @@ def test_an_index_on_another_device_is_refused(values: list[Any]) -> None:
     for attempt in refused:
         with pytest.raises(na.DeviceError, match=r"numpy.*torch:cpu|torch:cpu.*numpy"):
             attempt()
+
+
+# --- Arrays stay on their device, and may differ by example ---
+@every_device
+def test_an_example_never_reads_anothers_data(device: str) -> None:
+    """Index 4 of an axis of size 4 would be the next example's first element if the examples lay end to end."""
+    x = na.asarray(counted((3, 4)), device=device)
+    rows = na.zeros((3, 2), dtype=na.int64, device=device)
+    outside = na.asarray([[0, 1], [2, 4], [0, 0]], device=device)
+    attempts: list[Callable[[], object]] = [
+        lambda: nt.vmap(lambda a, i: a[i])(x, outside),
+        lambda: nt.vmap(lambda a, i: a[i], in_axes=(None, 0))(x[0], outside),
+        lambda: nt.vmap(lambda a, i, j: a[i, j], in_axes=(None, 0, 0))(x, rows, outside),
+        lambda: nt.vmap(lambda a, i: a.at[i].set(1.0))(x, outside),
+        lambda: nt.vmap(lambda a, i: a.at[i].add(1.0))(x, outside),
+        lambda: nt.vmap(lambda a, i: a.at[i].multiply(1.0))(x, -1 - outside),
+        lambda: nt.vmap(lambda a, i: na.take_along_axis(a, i, axis=0))(x, outside),
+    ]
+    for attempt in attempts:
+        with pytest.raises(IndexError, match="out of range"):
+            attempt()
+
+
+@every_device
+def test_a_mask_that_differs_by_example_is_refused_with_advice(device: str) -> None:
+    x = na.asarray(counted((3, 4)), device=device)
+    with pytest.raises(na.LevelError, match=r"where\(mask"):
+        nt.vmap(lambda a: a[a > 5])(x)
+    with pytest.raises(na.LevelError, match=r"where\(mask"):
+        nt.vmap(lambda a: a.at[a > 5].set(na.ones(3, device=device)))(x)
+    mask = na.asarray([True, False, True, True], device=device)
+    got = nt.vmap(lambda a: a[mask])(x)
+    np.testing.assert_array_equal(got.numpy(), counted((3, 4))[:, [0, 2, 3]])
+
+
+@every_device
+def test_scalar_indices_that_differ_by_example(device: str) -> None:
+    x, i = na.asarray(counted((3, 4)), device=device), na.asarray([1, 0, -1], device=device)
+    np.testing.assert_array_equal(nt.vmap(lambda a, j: a[j])(x, i).numpy(), [1, 4, 11])
+    np.testing.assert_array_equal(nt.vmap(lambda j: x[j, 2])(i).numpy(), [6, 2, 10])
+    np.testing.assert_array_equal(nt.vmap(lambda j, k: x[j, k])(i, i).numpy(), [5, 0, 11])
+    twice = nt.vmap(nt.vmap(lambda a, j: a[j], in_axes=(None, 0)), in_axes=(0, None))(x, i)
+    np.testing.assert_array_equal(twice.numpy(), counted((3, 4))[:, [1, 0, -1]])
+
+
+@every_device
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint8", "uint16", "uint64", "float16", "bfloat16", "complex64"])
+def test_arrays_of_every_dtype_can_be_indexed(dtype: str, device: str) -> None:
+    x = na.asarray(counted((3, 4)), device=device).astype(na.int8).astype(dtype)
+    values = np.array(x.numpy())
+    i, j = np.array([2, -1, 0]), np.array([0, 3, 3])
+    for index in (i, (i, j), (slice(None, None, -1), j), values[:, 0] != 0):
+        got = x[translate(index, device)]
+        assert got.dtype == x.dtype
+        np.testing.assert_array_equal(got.numpy(), values[index])
+
+
+@every_device
+def test_mask_shapes_must_be_the_arrays(device: str) -> None:
+    x = na.asarray(counted((3, 1)), device=device)
+    with pytest.raises(IndexError, match=r"mask of shape \(3, 4\)"):
+        x[na.ones((3, 4), dtype=na.bool, device=device)]
+    with pytest.raises(IndexError, match="do not broadcast"):
+        x[na.asarray([0, 1], device=device), na.asarray([0, 0, 0], device=device)]
+
+
+@every_device
+def test_take_along_axis_broadcasts_the_other_axes(device: str) -> None:
+    values, indices = counted((1, 3, 4)), np.array([[[0, -1]], [[2, 2]]])
+    x, i = na.asarray(values, device=device), na.asarray(indices, device=device)
+    expected = np.take_along_axis(values, indices, -1)
+    np.testing.assert_array_equal(na.take_along_axis(x, i).numpy(), expected)
+    nt.check_grads(lambda a: na.take_along_axis(a * a, i), (x,))
+    with pytest.raises(na.ShapeError, match="except along axis"):
+        na.take_along_axis(x, na.zeros((2, 2, 1), dtype=na.int64, device=device), axis=2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -85,6 +86,30 @@ def test_numpy_functions_refuse_an_array_instead_of_looping_over_it(device: str)
 
 
 @every_device
+def test_numpys_other_functions_read_the_values_and_give_numpys_arrays(device: str) -> None:
+    x: Any = na.asarray([[1.0, 2.0], [3.0, 5.0]], device=device)
+    values = x.numpy()
+    for found, expected in [
+        (np.sum(x), values.sum()),
+        (np.mean(x, axis=0), values.mean(axis=0)),
+        (np.concatenate([x, values]), np.concatenate([values, values])),
+        (np.stack((x, x), axis=-1), np.stack((values, values), axis=-1)),
+        (np.linalg.inv(x), np.linalg.inv(values)),
+        (np.where(values > 2, x, 0.0), np.where(values > 2, values, 0.0)),
+        (np.einsum("ij,jk", x, x), values @ values),
+    ]:
+        assert type(found) is not Array
+        np.testing.assert_array_equal(found, expected)
+    assert (np.shape(x), np.ndim(x), np.allclose(x, values)) == ((2, 2), 2, True)
+    for write in calls(lambda: np.copyto(x, 0), lambda: np.put(x, 0, 9.0), lambda: np.fill_diagonal(x, 0)):
+        with pytest.raises(ValueError, match="read-only"):
+            write()
+    for transform in (nt.grad, nt.vmap):
+        with pytest.raises(na.LevelError):
+            transform(lambda a: na.asarray(np.sum(a)))(x)
+
+
+@every_device
 @pytest.mark.parametrize("number", [np.float64(2), np.float32(2), np.int64(2), np.uint8(2)])
 def test_numpy_scalars_stand_on_either_side(number: Any, device: str) -> None:
     x: Any = na.asarray([1.0, 4.0], device=device)
@@ -132,6 +157,54 @@ def test_dlpack_export_shares_on_request(device: str) -> None:
     shared = np.from_dlpack(x, copy=False)
     assert shared.ctypes.data == pointer(x)
     assert x.__dlpack_device__() == (1, 0)
+
+
+@every_device
+@pytest.mark.parametrize("copy", [None, True, False])
+@pytest.mark.parametrize("version", [None, (0, 8), (1, 0), (2, 0)])
+def test_dlpack_export_takes_the_standards_options(
+    version: tuple[int, int] | None, copy: bool | None, device: str
+) -> None:
+    x = na.asarray([1.0, 2.0], device=device)
+    for options in ({}, {"stream": None}, {"dl_device": (1, 0)}, {"dl_device": x.__dlpack_device__()}):
+        capsule = x.__dlpack__(max_version=version, copy=copy, **options)
+        assert "dltensor" in repr(capsule)
+    with pytest.raises(BufferError, match=r"cannot export .* to device \(2, 0\)"):
+        x.__dlpack__(dl_device=(2, 0))
+
+
+@every_device
+def test_dlpack_exports_what_is_read_only_where_the_consumer_can_be_told(device: str) -> None:
+    x = na.broadcast_to(na.asarray([1.0], device=device), (3,))
+    np.testing.assert_array_equal(np.from_dlpack(x), [1, 1, 1])
+    np.testing.assert_array_equal(np.from_dlpack(x, copy=False), [1, 1, 1])
+    np.testing.assert_array_equal(x.numpy(), [1, 1, 1])
+
+
+@every_device
+def test_dlpack_of_what_has_no_one_value_is_refused(device: str) -> None:
+    x = na.ones(2, device=device)
+    with pytest.raises(na.LevelError):
+        nt.vmap(lambda a: na.asarray(a.__dlpack_device__()))(x)
+    na.donate(na.add_scaled, na.Donated("a test"), x, na.ones(2, device=device), scale=1.0)
+    for export in calls(x.__dlpack_device__, x.__dlpack__, lambda: np.asarray(x)):
+        with pytest.raises(na.DonatedError):
+            export()
+
+
+@pytest.mark.skipif(not find_spec("ml_dtypes"), reason="ml_dtypes is not installed")
+def test_numpys_bfloat16_does_not_fit_into_dlpack_and_says_so() -> None:
+    with pytest.raises(BufferError, match=r"bfloat16.*astype"):
+        na.ones(2, dtype=na.bfloat16).__dlpack__()
+
+
+@every_device
+def test_moving_takes_no_stream(device: str) -> None:
+    x = na.ones(2, device=device)
+    assert x.to_device(x.device) is x
+    assert str(x.to_device("numpy", stream=None).device) == "numpy"
+    with pytest.raises(na.DeviceError, match="no stream"):
+        x.to_device(device, stream=7)  # type: ignore[arg-type]
 
 
 @every_device

@@ -26,8 +26,8 @@ def expected_dtype(op: Op, s: Sample, values: npt.NDArray[Any], dtype: DType) ->
     if "dtype" in s.options:
         chosen: DType = np.dtype(s.options["dtype"])
         return chosen
-    if op.discrete and op.__name__ not in ("sign", "stop_gradient"):
-        return na.int64 if op.__name__ in INDICES else np.dtype(values.dtype)
+    if op.__name__ in INDICES:
+        return na.int64
     if values.dtype.kind == "c":
         return np.dtype(COMPLEX[dtype.name])
     return dtype if values.dtype.kind == "f" else np.dtype(values.dtype)

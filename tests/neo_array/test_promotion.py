@@ -170,6 +170,27 @@ def test_python_numbers_raise_the_kind_alone(dtype: str, number: complex, expect
         assert na.result_type(x, number) == np.dtype(expected)
 
 
+@every_device
+@pytest.mark.parametrize("name", NAMES)
+def test_every_dtype_beside_every_python_number(name: str, device: str) -> None:
+    ranks = {"b": 0, "i": 1, "u": 1, "f": 2, "c": 3}
+    x = array(name, device)
+    own = ranks["f" if name == "bfloat16" else x.dtype.kind]
+    for rank, number in enumerate((True, 2, 2.5, 2j)):
+        expected = name if rank <= own else ("bool", "int64", "float32", "complex64")[rank]
+        expected = "complex128" if (name, rank) == ("float64", 3) else expected
+        assert na.result_type(x, number) == na.result_type(number, x.dtype) == na.zeros(1, dtype=expected).dtype
+        for op in (na.add, na.multiply, na.equal, lambda x, y: na.where(array("bool", device), x, y)):
+            for arguments in ((x, number), (number, x)):
+                try:
+                    out = op(*arguments)
+                except na.DTypeError:
+                    assert name in WIDE_UNSIGNED
+                    assert device != "numpy"
+                else:
+                    assert out.dtype.name == ("bool" if op is na.equal else expected)
+
+
 @needs_torch
 @pytest.mark.parametrize(("dtype", "number", "expected"), WEAK)
 def test_the_table_of_numbers_is_torchs(dtype: str, number: complex, expected: str) -> None:
@@ -206,10 +227,10 @@ def test_dividing_integers_gives_float32(dtype: str, device: str) -> None:
 
 @every_device
 @pytest.mark.parametrize("dtype", ["bool", "int8", "int16", "int32", "int64", "uint8"])
-def test_integers_sum_to_int64_whatever_the_axes(dtype: str, device: str) -> None:
+def test_integers_sum_to_64_bits_whatever_the_axes(dtype: str, device: str) -> None:
     x = array(dtype, device, (2, 3))
     for out in (x.sum(), x.sum(axis=0), x.sum(axis=()), array(dtype, device, ()).sum()):
-        assert out.dtype == na.int64
+        assert out.dtype == (na.uint64 if dtype[0] == "u" else na.int64)
     assert array(dtype, device, (300,)).sum().item() == 300
     assert x.sum(axis=0, keepdims=True).shape == (1, 3)
     assert na.sum(x, dtype=na.float32).dtype == na.float32

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import math
+import threading
 from collections.abc import Iterator
 from types import EllipsisType, ModuleType
-from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, SupportsIndex, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +15,10 @@ import numpy.typing as npt
 from neo_array import backends
 from neo_array._device import Device, DeviceLike, as_device
 from neo_array._dtypes import DType, Scalar
-from neo_array._errors import LevelError, ShapeError
+from neo_array._errors import DeviceError, LevelError, ShapeError
 from neo_array._levels import OPEN
+from neo_array._payloads import Batched, Donated
+from neo_array.backends import dlpack
 
 if TYPE_CHECKING:
     from neo_array.ops.updated import At
@@ -24,6 +28,9 @@ Axis: TypeAlias = "int | tuple[int, ...] | None"
 _Index1: TypeAlias = "SupportsIndex | slice | EllipsisType | Array | None"
 Index: TypeAlias = "_Index1 | list[int] | list[bool] | tuple[_Index1 | list[int] | list[bool], ...]"
 
+API_VERSIONS: Final = ("2021.12", "2022.12", "2023.12", "2024.12")  # of the Python array API standard; the last is ours
+
+_id_lock = threading.Lock()
 next_id = itertools.count(1).__next__  # atomic, and never reused, unlike id()
 
 
@@ -40,9 +47,19 @@ class Array:
     _id: int
     _exported: bool  # set once memory was handed out; such an array is never donated in place
 
-    def __init__(self, raw: Any, /) -> None:
-        self._raw = raw
-        self._id = next_id()
+    # There is no __init__: a type without one is made in 50 ns, half the time. `wrap` makes arrays.
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Give an array its id when it is first asked for: what no level ever looks at needs none."""
+            if name != "_id":
+                raise AttributeError(f"'Array' object has no attribute {name!r}", name=name, obj=self)
+            with _id_lock:
+                try:
+                    return object.__getattribute__(self, "_id")
+                except AttributeError:
+                    self._id = next_id()
+                    return self._id
 
     # --- What it is ---
     @property
@@ -93,7 +110,7 @@ class Array:
 
     @property
     def at(self) -> At:
-        """Updated copies: `x.at[i].set(v)`, `.add(v)`, `.mul(v)`, `.min(v)`, `.max(v)`."""
+        """Updated copies: `x.at[i].set(v)`, `.add`, `.subtract`, `.multiply`, `.divide`, `.power`, `.min`, `.max`."""
         return ops.At(self)
 
     # --- Leaving the graph: reading values ---
@@ -125,14 +142,28 @@ class Array:
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
-    def __dlpack__(self, *, copy: bool | None = None, **options: Any) -> Any:
-        """Export through DLPack. Copies unless `copy=False`: consumers write through the view that DLPack hands out."""
+    def __array_function__(self, function: Any, types: object, args: Any, kwargs: Any) -> Any:
+        """Let NumPy's functions read the values, and give what they give for NumPy's arrays: `np.sum(x)`."""
+        return function(*_read(args), **_read(kwargs))
+
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any:
+        """Export through DLPack. Copies unless `copy=False`: consumers write through the view that DLPack hands out.
+
+        Raises:
+            BufferError: for a dtype that the backend cannot export, or a device that is neither its own nor the host.
+        """
         raw = self._export("DLPack export")
-        return (raw if copy is False else backends.of(raw).copy(raw)).__dlpack__(**options)
+        return dlpack.capsule(raw, stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        device: tuple[int, int] = self._raw.__dlpack_device__()
-        return device
+        return dlpack.device(backends.checked(self._raw))
 
     def _export(self, how: str) -> Any:
         """Return the raw array to the outside, unless an open transform would lose track of it."""
@@ -154,13 +185,15 @@ class Array:
         target = as_device(device)
         return self if target == self.device else ops.to_device(self, device=target)
 
-    def to_device(self, device: DeviceLike, /, *, stream: object = None) -> Array:
-        """Do as `to`: the array API standard's name."""
+    def to_device(self, device: DeviceLike, /, *, stream: None = None) -> Array:
+        """Do as `to`: the array API standard's name. No stream is to be chosen: the backend's current one is used."""
+        if stream is not None:
+            raise DeviceError(f"to_device: takes no stream, got {stream!r}; make it the backend's current one")
         return self.to(device)
 
-    def astype(self, dtype: object, /, *, copy: bool = True) -> Array:
-        """Return the array with another dtype."""
-        return ops.astype(self, dtype, copy=copy)
+    def astype(self, dtype: object, /, *, copy: bool = True, device: DeviceLike | None = None) -> Array:
+        """Return the array with another dtype, and on another device if one is given."""
+        return ops.astype(self, dtype, copy=copy, device=device)
 
     # --- Python protocol ---
     def __bool__(self) -> bool:
@@ -188,18 +221,29 @@ class Array:
     def __iter__(self) -> Iterator[Array]:
         if not self.ndim:
             raise TypeError("iteration: a 0-d array has no elements to go over; use .item()")
-        return (self[i] for i in range(self.shape[0]))
+        return iter(ops.unstack(self))  # one op for all rows: the derivative of each alone is as large as x
+
+    def __contains__(self, value: object) -> bool:
+        found: Any = self == value
+        return found if type(found) is bool else bool(ops.any(found))
 
     def __hash__(self) -> int:
         return self._id
 
+    def __format__(self, spec: str) -> str:
+        if not spec:
+            return str(self)
+        if self.size != 1:
+            raise ShapeError(
+                f"format: {spec!r} needs exactly one element, got shape {self.shape}; write {{x!s}}, or format elements"
+            )
+        return format(self.item(), spec)
+
     def __repr__(self) -> str:
         raw = self._raw
-        if not backends.is_raw(raw):
+        if type(raw) is Donated:
             return f"Array({raw!r})"
-        values = np.array2string(
-            np.asarray(backends.of(raw).to_numpy(raw)), separator=", ", prefix="Array(", threshold=60
-        )
+        values = "one value per example" if type(raw) is Batched else _text(raw)
         return f"Array({values}, shape={self.shape}, dtype={self.dtype}, device={str(self.device)!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -212,6 +256,8 @@ class Array:
         return self
 
     def __array_namespace__(self, *, api_version: str | None = None) -> ModuleType:
+        if api_version not in (None, *API_VERSIONS):
+            raise ValueError(f"array API: got version {api_version!r}; use one of {', '.join(API_VERSIONS)}")
         import neo_array
 
         return neo_array
@@ -221,9 +267,21 @@ class Array:
         """Sum over axes; see `neo_array.sum`."""
         return ops.sum(self, axis=axis, keepdims=keepdims)
 
+    def prod(self, *, axis: Axis = None, keepdims: bool = False) -> Array:
+        """Multiply over axes; see `neo_array.prod`."""
+        return ops.prod(self, axis=axis, keepdims=keepdims)
+
     def mean(self, *, axis: Axis = None, keepdims: bool = False) -> Array:
         """Average over axes; see `neo_array.mean`."""
         return ops.mean(self, axis=axis, keepdims=keepdims)
+
+    def var(self, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Array:
+        """Return the variance over axes; see `neo_array.var`."""
+        return ops.var(self, axis=axis, correction=correction, keepdims=keepdims)
+
+    def std(self, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Array:
+        """Return the standard deviation over axes; see `neo_array.std`."""
+        return ops.std(self, axis=axis, correction=correction, keepdims=keepdims)
 
     def max(self, *, axis: Axis = None, keepdims: bool = False) -> Array:
         """Take the maximum over axes; see `neo_array.max`."""
@@ -236,6 +294,18 @@ class Array:
     def argmax(self, *, axis: int | None = None, keepdims: bool = False) -> Array:
         """Return the index of the maximum; see `neo_array.argmax`."""
         return ops.argmax(self, axis=axis, keepdims=keepdims)
+
+    def argmin(self, *, axis: int | None = None, keepdims: bool = False) -> Array:
+        """Return the index of the minimum; see `neo_array.argmin`."""
+        return ops.argmin(self, axis=axis, keepdims=keepdims)
+
+    def all(self, *, axis: Axis = None, keepdims: bool = False) -> Array:
+        """Tell whether all elements along the axes are true; see `neo_array.all`."""
+        return ops.all(self, axis=axis, keepdims=keepdims)
+
+    def any(self, *, axis: Axis = None, keepdims: bool = False) -> Array:
+        """Tell whether any element along the axes is true; see `neo_array.any`."""
+        return ops.any(self, axis=axis, keepdims=keepdims)
 
     def reshape(self, shape: int | tuple[int, ...], /) -> Array:
         """Return the elements in another shape; see `neo_array.reshape`."""
@@ -256,6 +326,10 @@ class Array:
         def __rmul__(self, other: Scalar, /) -> Array: ...
         def __truediv__(self, other: ArrayLike, /) -> Array: ...
         def __rtruediv__(self, other: Scalar, /) -> Array: ...
+        def __floordiv__(self, other: ArrayLike, /) -> Array: ...
+        def __rfloordiv__(self, other: Scalar, /) -> Array: ...
+        def __mod__(self, other: ArrayLike, /) -> Array: ...
+        def __rmod__(self, other: Scalar, /) -> Array: ...
         def __pow__(self, other: ArrayLike, /) -> Array: ...
         def __rpow__(self, other: Scalar, /) -> Array: ...
         def __matmul__(self, other: Array, /) -> Array: ...
@@ -269,6 +343,10 @@ class Array:
         def __ror__(self, other: Scalar, /) -> Array: ...
         def __xor__(self, other: ArrayLike, /) -> Array: ...
         def __rxor__(self, other: Scalar, /) -> Array: ...
+        def __lshift__(self, other: ArrayLike, /) -> Array: ...
+        def __rlshift__(self, other: Scalar, /) -> Array: ...
+        def __rshift__(self, other: ArrayLike, /) -> Array: ...
+        def __rrshift__(self, other: Scalar, /) -> Array: ...
         def __lt__(self, other: ArrayLike, /) -> Array: ...
         def __le__(self, other: ArrayLike, /) -> Array: ...
         def __gt__(self, other: ArrayLike, /) -> Array: ...
@@ -277,9 +355,52 @@ class Array:
         def __ne__(self, other: ArrayLike, /) -> Array: ...  # type: ignore[override]
 
 
+def _read(value: Any) -> Any:
+    """Return nested arguments of a NumPy function with NumPy's arrays in place of Arrays."""
+    if isinstance(value, Array):
+        return value.numpy()
+    if isinstance(value, list | tuple):
+        return list(map(_read, value)) if isinstance(value, list) else tuple(map(_read, value))
+    return {k: _read(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+
+_SHOWN: Final = 60  # elements; of a larger array only the corners are shown, and brought to the host
+
+
+def _text(raw: Any) -> str:
+    edge: int = np.get_printoptions()["edgeitems"]
+    large = math.prod(raw.shape) > _SHOWN
+    values = _corners(raw, edge) if large else backends.of(raw).to_numpy(raw)
+    return np.array2string(values, separator=", ", prefix="Array(", threshold=0 if large else _SHOWN)
+
+
+def _corners(raw: Any, edge: int, axis: int = 0) -> npt.NDArray[Any]:
+    """Return the elements at the ends of each axis, and one between them, for which NumPy will print dots."""
+    if axis == raw.ndim:
+        return backends.of(raw).to_numpy(raw)
+    if raw.shape[axis] <= 2 * edge + 1:
+        return _corners(raw, edge, axis + 1)
+    before = (slice(None),) * axis
+    ends = raw[(*before, slice(edge + 1))], raw[(*before, slice(-edge, None))]
+    return np.concatenate([_corners(end, edge, axis + 1) for end in ends], axis)
+
+
 def _restore(values: npt.NDArray[Any], device: str) -> Array:
-    place = as_device(device)
-    return Array(backends.named(place.backend).asarray(values, None, place, False))
+    try:
+        place = as_device(device)
+        return wrap(backends.named(place.backend).asarray(values, None, place, None))
+    except DeviceError as error:
+        raise DeviceError(
+            f"pickle: the array was saved on {device}, which is not to be had here ({error}); "
+            'save x.to("numpy") instead, or load it where there is one'
+        ) from None
+
+
+def wrap(raw: Any, /) -> Array:
+    """Return the Array around a raw backend array."""
+    array = Array()
+    array._raw = raw
+    return array
 
 
 from neo_array import ops as ops  # noqa: E402  (the ops need Array, its methods need them: the class comes first)

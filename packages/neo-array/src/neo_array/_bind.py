@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from neo_array import _dtypes, backends
-from neo_array._array import Array, next_id
+from neo_array._array import Array, next_id, wrap
 from neo_array._device import Device
 from neo_array._dtypes import DType, Scalar
 from neo_array._errors import DeviceError, DTypeError, NeoError, ShapeError
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Op: TypeAlias = Primitive[..., Any]
 
 _SCALARS: Final = (bool, int, float, complex)
-_CONSTANTS: Final[dict[tuple[type, object, object], Any]] = {}
+_CONSTANTS: Final[dict[tuple[type, object, object, object], Any]] = {}
 _MOST_CONSTANTS: Final = 4096
 _RARE: Final = {
     "bool",
@@ -44,7 +44,9 @@ def weak(value: Scalar, like: Array) -> Any:
     Constants are kept: making one takes longer than the op that uses it.
     """
     raw = backends.example(like._raw)
-    key = (type(value), value or repr(value), raw.dtype)  # repr tells 0.0 from -0.0
+    name = repr(value) if type(value) is complex else value or repr(value)  # repr tells 0.0 from -0.0
+    shared = np.ndarray if type(raw) is np.ndarray else backends.of(raw).constants_for(raw)
+    key = (type(value), name, raw.dtype, shared)  # NumPy's and CuPy's dtypes are the same objects
     found = _CONSTANTS.get(key)
     if found is None:
         backend = backends.of(raw)
@@ -60,11 +62,11 @@ def weak(value: Scalar, like: Array) -> Any:
 def careful(op: Op, args: Sequence[Any], params: Params) -> Any:
     """Run an op with everything checked, promoted and explained."""
     arrays = _as_arguments(op, args)
-    batched = top_batched(arrays)
-    if batched is not None:
-        return batched.bind(op, tuple(arrays), params)
     _check_devices(op, arrays)
     arrays = _promote(op, arrays)
+    batched = top_batched(arrays)
+    if batched is not None:  # after promotion: the levels above it see the dtypes that their rules expect
+        return batched.bind(op, tuple(arrays), params)
     like: Array = next(
         a for a, name in _named(op, arrays) if type(a) is Array and (name in op.promoted or not op.promoted)
     )
@@ -91,7 +93,7 @@ def bind_general(op: Op, *args: Any, **params: Any) -> Any:
 
 
 def _finish(op: Op, args: Args, params: Params, raw: Any) -> Any:
-    out = tuple(Array(r) for r in raw) if op.multi else Array(asraw(raw))
+    out = tuple(wrap(r) for r in raw) if op.multi else wrap(asraw(raw))
     stack = current_stack()
     if OPEN and (stack is EMPTY or CROWD):
         check_strangers(stack, op, args)
@@ -171,11 +173,11 @@ def kernel_for(op: Op, raw: Any = None, backend: backends.Backend | None = None)
     backend = backend or backends.of(raw)
     kernel = op.kernels.get(backend.RAW)
     if kernel is None:
-        source = op.sources.get(backend.NAME)
+        source = backends.kernel_source(backend, op.sources)
         if source is None:
             raise DeviceError(f"{op.__name__}: has no kernel for backend {backend.NAME}; move the arrays, x.to(...)")
         found = import_kernel(source)
-        kernel = op.kernels[backend.RAW] = backend.guard(found) if len(op.arrays) > 1 or op.variadic else found
+        kernel = op.kernels[backend.RAW] = backend.guard(found, len(op.arrays) > 1 or op.variadic)
     return kernel
 
 
@@ -331,13 +333,14 @@ NAMES: Final[dict[str, Any]] = {
     "donate_carefully": donate_carefully,
     "dtype_of": dtype_of,
     "is_differentiable": is_differentiable,
-    "new": object.__new__,
+    "ndarray": np.ndarray,
     "next_id": next_id,
     "raise_no_derivative": raise_no_derivative,
     "shape_of": shape_of,
     "show": show,
     "undo_broadcast": undo_broadcast,
     "weak": weak,
+    "wrap": wrap,
 }
 
 

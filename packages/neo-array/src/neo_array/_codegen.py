@@ -3,20 +3,20 @@
 As the standard library's dataclasses does, each function is written out as source for exactly its argument names, so
 that nothing is looped over, packed or looked up when it runs. What comes out for `multiply`, both inputs watched:
 
-    def bind(x1, x2):
+    def multiply(x1, x2, /):
         try:
             _r_x1 = x1._raw if type(x1) is _Array else _weak(x1, x2)
             _r_x2 = x2._raw if type(x2) is _Array else _weak(x2, x1)
             if _r_x1.dtype is not _r_x2.dtype:
                 return _careful(x1, x2)
             _kind = type(_r_x1)
-            _raw = _kernels[_kind](_r_x1, _r_x2)
+            _raw = _r_x1 * _r_x2 if _kind is _ndarray else _kernels[_kind](_r_x1, _r_x2)
         except Exception:
-            _kind = None
-        if _kind is None:
+            _raw = _kernels
+        if _raw is _kernels:
             return _careful(x1, x2)
         _out = ...  # a new Array around _raw
-        if _stack is not _EMPTY: ...  # for each level that watches an input: record_3(_level, _watched, _out, x1, x2)
+        if _OPEN: ...  # for each level that watches an input: record_3(_level, _watched, _out, x1, x2)
         return _out
 
     def record_3(_level, _watched, _out, x1, x2):
@@ -38,8 +38,9 @@ Every name but the op's own begins with an underscore, and an op's own may not.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from neo_array._rules import WHOLE, NoDerivative, Residual
 
@@ -47,21 +48,36 @@ if TYPE_CHECKING:
     from neo_array._primitive import Primitive
 
 
-def generate_bind(op: Primitive[..., Any], names: dict[str, Any]) -> Callable[..., Any]:
-    """Write the function that runs the op: kernel, then levels."""
+# what a NumPy kernel that is one of Python's operators is written as: calling it would take 20 ns longer
+_OPERATORS: Final = {
+    operator.add: "+",
+    operator.sub: "-",
+    operator.mul: "*",
+    operator.eq: "==",
+    operator.ne: "!=",
+}
+
+
+def signature(op: Primitive[..., Any]) -> str:
+    """Return the parameters of an op, as they are written in a `def`."""
+    return ", ".join([*op.arrays, "/", *(["*"] if op.options else []), *op.options])
+
+
+def generate_bind(op: Primitive[..., Any], names: dict[str, Any], *, method: bool) -> Callable[..., Any]:
+    """Write the function that runs the op: kernel, then levels. A method need not ask whether its first is an Array."""
     arrays, options = op.arrays, op.options
-    signature = ", ".join([*arrays, *(["*"] if options else []), *options])
     keywords = "".join(f", {o}={o}" for o in options)
     everything = ", ".join(arrays) + keywords
     params = "{" + ", ".join(f"{o!r}: {o}" for o in options) + "}"
     arguments = f"({', '.join(arrays)},)"
     first = f"_r_{arrays[0]}"
 
-    lines = [f"def bind({signature}):", "    try:"]
-    if len(arrays) == 1:
-        lines.append(f"        {first} = {arrays[0]}._raw")
-    else:
-        for a in arrays:
+    lines = [f"def {op.__name__}({signature(op)}):", "    try:"]
+    sure = arrays[:1] if method or len(arrays) == 1 else ()
+    for a in arrays:
+        if a in sure:
+            lines.append(f"        _r_{a} = {a}._raw")
+        else:
             like = next((b for b in op.promoted if b != a), None) if a in op.promoted else None
             weak = f"_weak({a}, {like})" if like else f"{a}._raw"
             lines.append(f"        _r_{a} = {a}._raw if type({a}) is _Array else {weak}")
@@ -79,28 +95,29 @@ def generate_bind(op: Primitive[..., Any], names: dict[str, Any]) -> Callable[..
             for a in strange
             for line in (f"        if type(_r_{a}) is not _kind:", f"            return _careful({everything})")
         ),
-        f"        _raw = _kernels[_kind]({', '.join('_r_' + a for a in arrays)}{keywords})",
+        f"        _raw = {_kernel_call(op, keywords)}",
         "    except Exception:",
-        "        _kind = None",
-        "    if _kind is None:",  # outside the handler: its error shall not carry the first one along
+        "        _raw = _kernels",  # never what a kernel gives
+        "    if _raw is _kernels:",  # outside the handler: its error shall not carry the first one along
         f"        return _careful({everything})",
     ]
     if op.multi:
-        lines.append("    _out = tuple([_Array(r) for r in _raw])")
+        lines.append("    _out = tuple([_wrap(r) for r in _raw])")
     else:
         lines += ["    if type(_raw) is not _kind:", "        _raw = _asraw(_raw)"]
-        lines += ["    _out = _new(_Array)", "    _out._raw = _raw", "    _out._id = _next_id()"]  # inlines Array(_raw)
+        lines += ["    _out = _Array()", "    _out._raw = _raw"]  # inlines _wrap(_raw)
     ids = [
-        f"            _i_{a} = {a}._id" + ("" if len(arrays) == 1 else f" if type({a}) is _Array else 0")
-        for a in arrays
+        f"                _i_{a} = {a}._id" + ("" if a in sure else f" if type({a}) is _Array else 0") for a in arrays
     ]
     bits = " | ".join(f"({1 << i} if _i_{a} in _watched else 0)" for i, a in enumerate(arrays))
     lines += [
-        "    _stack = _current_stack()",
-        "    if _stack is not _EMPTY:",
-        "        if _CROWD:",
+        "    if _OPEN:",  # else no level is open anywhere
+        *([] if op.multi else ["        _out._id = _next_id()"]),
+        "        _stack = _current_stack()",
+        "        if _stack is _EMPTY or _CROWD:",
         f"            _check_strangers(_stack, _op, {arguments})",
         "        if _stack.recorders:",
+        "            if _stack.levels:",
         *ids,
         "            for _level in _stack.levels:",
         "                _watched = _level.watched",
@@ -109,11 +126,16 @@ def generate_bind(op: Primitive[..., Any], names: dict[str, Any]) -> Callable[..
         f"                    _records[_mask](_level, _watched, _out, {', '.join([*arrays, *options])})",
         "        else:",
         f"            _show(_stack, 0, _op, {arguments}, {params}, _out)",
-        "    elif _OPEN:",
-        f"        _check_strangers(_stack, _op, {arguments})",
         "    return _out",
     ]
-    return _compile("bind", lines, names, op)
+    return _compile(op.__name__, lines, names, op)
+
+
+def _kernel_call(op: Primitive[..., Any], keywords: str) -> str:
+    raws = [f"_r_{a}" for a in op.arrays]
+    call = f"_kernels[_kind]({', '.join(raws)}{keywords})"
+    sign = _OPERATORS.get(op.sources.get("numpy")) if len(raws) == 2 else None  # type: ignore[arg-type]
+    return call if sign is None else f"{raws[0]} {sign} {raws[1]} if _kind is _ndarray else {call}"
 
 
 def generate_donate(op: Primitive[..., Any], names: dict[str, Any]) -> Callable[..., Any]:
@@ -124,7 +146,6 @@ def generate_donate(op: Primitive[..., Any], names: dict[str, Any]) -> Callable[
     """
     first, *others = op.arrays
     keywords = "".join(f", {o}={o}" for o in op.options)
-    signature = ", ".join([*op.arrays, *(["*"] if op.options else []), *op.options])
     checks = "".join(
         f" and type(_r_{a}) is _kind and _r_{a}.dtype is _raw.dtype and _r_{a}.shape in (_raw.shape, ())"
         for a in others
@@ -133,14 +154,14 @@ def generate_donate(op: Primitive[..., Any], names: dict[str, Any]) -> Callable[
     checks += " and _raw.dtype in _INEXACT" if op.floating else ""
     refusal = f"_kernel is None or {shown} or hasattr({first}, '_exported') or not (_sole_owner(_raw, 2){checks})"
     lines = [
-        f"def donate(_to, {signature}):",
+        f"def donate(_to, {signature(op)}):",
         f"    _raw = {first}._raw",
         "    _kind = type(_raw)",
         *(f"    _r_{a} = {a}._raw if type({a}) is _Array else None" for a in others),
         "    _kernel, _sole_owner = _inplace[_kind]",
         f"    if {refusal}:",
         f"        return _donate_carefully(_op, _to, {', '.join(op.arrays)}{keywords})",
-        f"    _out = _Array(_kernel({', '.join(['_raw', *(f'_r_{a}' for a in others)])}{keywords}))",
+        f"    _out = _wrap(_kernel({', '.join(['_raw', *(f'_r_{a}' for a in others)])}{keywords}))",
         f"    {first}._raw = _to",
         "    return _out",
     ]
@@ -153,9 +174,9 @@ def generate_record(op: Primitive[..., Any], mask: int, names: dict[str, Any]) -
     rules = [r for r in op.vjp_rules if wanted & set(r.inputs)]
     blocked = [a for a in op.arrays if a in wanted and type(op.missing.get(a)) is NoDerivative]
     inputs = [a for r in rules for a in r.inputs if a in wanted] + blocked
-    signature = ", ".join(["_level", "_watched", "_out", *op.arrays, *op.options])
+    parameters = ", ".join(["_level", "_watched", "_out", *op.arrays, *op.options])
     if op.discrete or not inputs:
-        return _compile("record", [f"def record({signature}):", "    return"], {}, op)
+        return _compile("record", [f"def record({parameters}):", "    return"], {}, op)
 
     kept = list(dict.fromkeys(residual for r in rules for residual in r.residuals))
     whole = {k.name for k in kept if k.part == WHOLE}
@@ -184,7 +205,7 @@ def generate_record(op: Primitive[..., Any], mask: int, names: dict[str, Any]) -
             lines.append(f"{indent}_grads[_i_{a}] = _add(_grads[_i_{a}], _c_{a}) if _i_{a} in _grads else _c_{a}")
     lines += [f"    _raise_no_derivative(_op, {a!r})" for a in blocked]
 
-    lines += [f"def record({signature}):"]
+    lines += [f"def record({parameters}):"]
     if op.multi:
         lines += [
             "    _u = tuple([o._id if _is_differentiable(o) else 0 for o in _out])",

@@ -91,8 +91,7 @@ def _known_backend(name: str, source: str = "backend") -> str:
 
 
 def _cuda_backend() -> str:
-    from importlib.util import find_spec
+    from neo_array import backends
 
     backend = default_backend()
-    cupy = find_spec("cupy") and find_spec("neo_array.backends.cupy")
-    return backend if backend != "numpy" else "cupy" if cupy else "torch"
+    return backend if backend != "numpy" else "cupy" if backends.devices_of("cupy") else "torch"

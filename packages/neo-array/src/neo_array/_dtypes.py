@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
@@ -56,6 +56,11 @@ def as_dtype(dtype: object) -> DType:
         raise DTypeError(f"dtype: got {dtype!r}; use one of {', '.join(DTYPES)}")
     result: DType = found
     return result
+
+
+def canonical(dtype: np.dtype[Any]) -> DType:
+    """Return the one object for a dtype, in this machine's byte order: NumPy has two for int64, one of each C type."""
+    return DTYPES.get(dtype.name, dtype.newbyteorder("="))
 
 
 def _bfloat16() -> DType:

@@ -55,8 +55,12 @@ class Batched:
 class BatchLevel:
     """What a vmap level offers to the ops: its place in the stack, and a way to run an op over its batch."""
 
-    index: int
     size: int
+
+    @property
+    def index(self) -> int:
+        """The place in the current stack."""
+        raise NotImplementedError
 
     def bind(self, op: Primitive[..., Any], args: Args, params: Params) -> Any:
         """Run the op's batching rule under the levels below this one, then show the op to the levels above."""
@@ -112,7 +116,14 @@ def donate_each(op: Primitive[..., Any], to: Donated, xs: list[Array], /, *other
     op.inplace_each_kernels[type(raws[0][0])][0](*raws, **params)  # type: ignore[misc]  # there is one: _given_up asked
     for x in xs:
         x._raw = to
-    return [type(xs[0])(raw) for raw in raws[0]]
+    return [_another(xs[0], raw) for raw in raws[0]]
+
+
+def _another(array: Array, raw: Any) -> Array:
+    """Return a new Array around a raw one: what `wrap` does, in a module that Array itself needs."""
+    out = type(array)()
+    out._raw = raw
+    return out
 
 
 def _given_up(op: Primitive[..., Any], xs: list[Array], others: tuple[list[Array], ...]) -> list[list[Any]] | None:
@@ -140,7 +151,7 @@ def _given_up(op: Primitive[..., Any], xs: list[Array], others: tuple[list[Array
 
 def donate_carefully(op: Primitive[..., Any], to: Donated, x: Array, /, *args: Any, **params: Any) -> Any:
     """Run an op out of place and give up its first argument all the same."""
-    spare = type(x)(x._raw)
+    spare = _another(x, x._raw)
     spare._id = x._id  # to the levels it is the same array: what they know of x holds for it
     for ref in (*OPEN.copy(), *RETAINED.copy()):
         level: Level | None = ref()

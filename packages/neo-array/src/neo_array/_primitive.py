@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, ParamSpec, Protocol, TypeAlias, TypeVar, overload
 
 from neo_array import _bind, backends
 from neo_array._array import Array
-from neo_array._codegen import generate_bind, generate_donate, generate_record
-from neo_array._rules import NoDerivative, VjpRule, parse_jvp, parse_vjp
+from neo_array._codegen import generate_bind, generate_donate, generate_record, signature
+from neo_array._rules import NoDerivative, Parameters, VjpRule, parameters_of, parse_jvp, parse_vjp
 
 if TYPE_CHECKING:
     from typing import Self
@@ -60,8 +59,8 @@ class Primitive(Generic[P, R_co]):
         self,
         body: Callable[P, R_co],
         kind: Kind,
+        parameters: Parameters,
         *,
-        arrays: tuple[str, ...],
         promoted: tuple[str, ...],
         floating: bool,
         discrete: str | None,
@@ -70,11 +69,10 @@ class Primitive(Generic[P, R_co]):
         multi: bool,
     ) -> None:
         functools.update_wrapper(self, body)
-        parameters = inspect.signature(body).parameters.values()
         self.kind: Final = kind
-        self.arrays: Final = arrays
-        self.variadic: Final = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-        self.options: Final = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
+        self.arrays: Final = parameters.positional_only or parameters.rest
+        self.variadic: Final = bool(parameters.rest)
+        self.options: Final = parameters.keyword_only
         self.promoted: Final = promoted
         self.floating: Final = floating
         self.discrete: Final = discrete
@@ -96,7 +94,6 @@ class Primitive(Generic[P, R_co]):
         self.explain_error: Callable[..., None] | None = None
         self.sample_source: Callable[..., Iterable[Sample]] | None = None
         self.records: Final = _Records(self)
-        self.bind: Callable[..., Any] = self._make_bind()
 
     if TYPE_CHECKING:
 
@@ -108,13 +105,23 @@ class Primitive(Generic[P, R_co]):
     def __reduce__(self) -> tuple[Any, ...]:
         return _lookup, (self.__name__,)
 
-    def _make_bind(self) -> Callable[..., Any]:
+    @functools.cached_property
+    def bind(self) -> Callable[..., Any]:
+        """The function that runs the op, generated when it is first asked for: a program uses few of all ops."""
+        return self._generated_bind(method=False)
+
+    @functools.cached_property
+    def method(self) -> Callable[..., Any]:
+        """The same as a method of Array."""
+        return self._generated_bind(method=True)
+
+    def _generated_bind(self, *, method: bool) -> Callable[..., Any]:
         if self.variadic or not self.arrays:
             return functools.partial(_bind.bind_general, self)
         names = _bind.NAMES | {"kernels": self.kernels, "records": self.records}
         options = self.options
         names["careful"] = lambda *args, **params: _bind.careful(self, args, {o: params[o] for o in options})
-        return generate_bind(self, names)
+        return generate_bind(self, names, method=method)
 
     def record(self, level: Recorder, args: tuple[Any, ...], params: Mapping[str, Any], out: Any) -> None:
         """Append a tape entry if the level watches an argument."""
@@ -227,8 +234,9 @@ class _InPlace(dict[type, "tuple[Callable[..., Any] | None, Callable[..., Any] |
     def __missing__(self, kind: type) -> tuple[Callable[..., Any] | None, Callable[..., Any] | None]:
         backend = backends.of_type(kind)
         self[kind] = None, None
-        if backend is not None and backend.NAME in self._sources:
-            self[kind] = _bind.import_kernel(self._sources[backend.NAME]), backend.sole_owner
+        source = None if backend is None else backends.kernel_source(backend, self._sources)
+        if backend is not None and source is not None:
+            self[kind] = backend.guard(_bind.import_kernel(source), False), backend.sole_owner
         return self[kind]
 
 
@@ -266,26 +274,27 @@ def primitive(
     """
 
     def make(body: Callable[P, R], /) -> Primitive[P, R]:
-        parameters = inspect.signature(body).parameters.values()
-        arrays = tuple(p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.VAR_POSITIONAL))
-        stray = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.VAR_KEYWORD)]
+        parameters = parameters_of(body)
+        arrays = parameters.positional_only or parameters.rest
+        stray = [*parameters.positional, *parameters.extra]
         if stray:
             raise TypeError(
                 f"primitive {body.__name__}: parameters {stray} are neither positional-only (arrays) nor keyword-only "
                 f"(options); write def {body.__name__}(x, /, *, option)"
             )
-        reserved = [p.name for p in parameters if p.name.startswith("_") or p.name in ("out", "wanted")]
+        names = (*arrays, *parameters.keyword_only)
+        reserved = [name for name in names if name.startswith("_") or name in ("out", "wanted")]
         if reserved:
             raise TypeError(
                 f"primitive {body.__name__}: parameters {reserved} have reserved names: `out` is the op's output, "
                 "`wanted` what a rule is asked for, and a leading underscore is the generated code's"
             )
         default = arrays if kind == "elementwise" and len(arrays) > 1 else ()
-        cls = type(body.__name__, (Primitive,), {"__call__": staticmethod(body), "__doc__": body.__doc__})
+        cls = type(body.__name__, (Primitive,), {"__call__": _first_call(body), "__doc__": body.__doc__})
         op: Primitive[P, R] = cls(
             body,
             kind,
-            arrays=arrays,
+            parameters,
             promoted=default if promote is None else promote,
             floating=floating,
             discrete=discrete,
@@ -297,6 +306,33 @@ def primitive(
         return op
 
     return make
+
+
+def _first_call(body: Callable[..., Any]) -> Callable[..., Any]:
+    """Choose, when an op is first called, what it is to be called by: its body, or the bind function right away.
+
+    A body that does nothing but hand its arguments to `bind` would cost two more calls.
+    """
+
+    def call(self: Primitive[..., Any], /, *args: Any, **options: Any) -> Any:
+        chosen = self.bind if _only_binds(self, body) else body
+        type(self).__call__ = staticmethod(chosen)  # type: ignore[method-assign]
+        return chosen(*args, **options)
+
+    return call
+
+
+def _only_binds(op: Primitive[..., Any], body: Callable[..., Any]) -> bool:
+    """Tell whether a body is `return bind(op, x, y, option=option)`: whether it compiles to the same code as that."""
+    code = getattr(body, "__code__", None)
+    if code is None or op.variadic or not op.arrays:
+        return False
+    name = op.__name__
+    handed = ", ".join([name, *op.arrays, *(f"{o}={o}" for o in op.options)])
+    scope: dict[str, Any] = {}
+    exec(f'def body({signature(op)}):\n    "A docstring."\n    return bind({handed})', scope)
+    plain = scope["body"].__code__
+    return bool(code.co_code == plain.co_code and code.co_names == plain.co_names)
 
 
 def bind(op: Primitive[..., R], /, *args: Any, **params: Any) -> R:

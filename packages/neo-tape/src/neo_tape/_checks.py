@@ -117,7 +117,7 @@ def _pairs(a: Any, b: Any) -> list[tuple[Any, Any]]:
     rest = [
         y
         for y in other
-        if isinstance(y, np.ndarray | np.floating | float) or (type(y) is Array and is_differentiable(y))
+        if isinstance(y, np.ndarray | np.inexact | float) or (type(y) is Array and is_differentiable(y))
     ]
     return [(_values(x), _values(y)) for x, y in zip(kept, rest, strict=True)]
 

@@ -14,6 +14,7 @@ from typing import Any, Concatenate, Literal, TypeAlias, overload
 from typing_extensions import ParamSpec, TypeVar
 
 from neo_array import Array, DTypeError, ShapeError, asarray
+from neo_array._array import wrap
 from neo_array._bind import is_differentiable, weak
 from neo_array._levels import current_stack, entered, left, set_stack
 from neo_tape._inputs import Inputs
@@ -127,7 +128,7 @@ def value_and_grad(f: Any, argnums: Any = 0, *, argnames: Any = None, has_aux: b
             left(tape)
         output, aux = _split_aux(result, "value_and_grad") if has_aux else (result, None)
         value = _checked_scalar(output)
-        found = tape.walk([value._id], [Array(weak(1.0, value))], consume=True)
+        found = tape.walk([value._id], [wrap(weak(1.0, value))], consume=True)
         gradient = inputs.gradients(found)
         return ((value, aux), gradient) if has_aux else (value, gradient)
 

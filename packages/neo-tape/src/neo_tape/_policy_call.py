@@ -3,7 +3,8 @@
 While forward runs, let k be the innermost Tape or Tangent that knows an input. Tapes and Tangents from k up do not see
 forward's own ops; those below do, since what forward saves may be differentiated when level k's backward runs under
 them.
-Then the Policy is shown as one op, `policy_call(*inputs, *outputs, *saved)`, to all levels.
+Then the Policy is shown as one op, `policy_call(*inputs, *outputs, *saved)`, to all levels; to those outside a vmap, on
+the arrays that hold the batches.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from neo_array import Array, PolicyError, asarray, tree
 from neo_array._array import next_id
 from neo_array._bind import is_differentiable
-from neo_array._levels import CROWD, OPEN, Args, Level, Params, Stack, check_strangers, current_stack, set_stack, show
+from neo_array._levels import CROWD, OPEN, Args, Level, Params, Stack, check_strangers, current_stack, set_stack
+from neo_tape._policy_batch import layers, views
 from neo_tape._policy_rule import Rule, policy_call
 from neo_tape._tangent import Tangent
 from neo_tape._tape import Tape
@@ -56,7 +58,7 @@ class Guard(Level):
     def check(self, values: Iterable[Any], how: str) -> None:
         """Refuse values whose gradient would be lost."""
         for value in values:
-            if type(value) is Array and self.loses(value):
+            if type(value) is Array and any(map(self.loses, layers(value))):
                 raise PolicyError(
                     f"{self._policy}.forward: {how} an array of shape {value.shape} that is being differentiated but "
                     "is not an argument, so its gradient would be lost; pass it as a positional argument, or take "
@@ -76,6 +78,7 @@ def call_policy(cls: Any, context: type[Any], args: tuple[Any, ...], kwargs: dic
     positional, options = _arguments(cls, args, kwargs)
     inputs, in_tree = tree.flatten(positional)
     arrays = [x for x in inputs if type(x) is Array]
+    everything = [each for x in arrays for each in layers(x)]  # levels outside a vmap know what holds the batch
     stack = current_stack()
     _check_options(cls, options, stack)
 
@@ -83,11 +86,11 @@ def call_policy(cls: Any, context: type[Any], args: tuple[Any, ...], kwargs: dic
     policy.ctx = context()
     levels = stack.levels
     following = [isinstance(level, Tape | Tangent | Guard) for level in levels]
-    wanted = {id(a) for a in arrays if any(level.knows(a) for level in levels)}
+    wanted = {id(a) for a in arrays if any(level.knows(each) for each in layers(a) for level in levels)}
     policy.needs_grad = tuple(any(id(x) in wanted for x in tree.leaves(argument)) for argument in positional)
-    inner = max((i for i, level in enumerate(levels) if following[i] and any(map(level.knows, arrays))), default=-1)
+    inner = max((i for i, level in enumerate(levels) if following[i] and any(map(level.knows, everything))), default=-1)
     start = next_id()
-    ids = frozenset(a._id for a in arrays)
+    ids = frozenset(a._id for a in everything)
     guarded = tuple(
         Guard(level, ids, start, cls.__name__, record=i < inner and (type(level) is not Guard or level.record))
         if following[i]
@@ -100,7 +103,7 @@ def call_policy(cls: Any, context: type[Any], args: tuple[Any, ...], kwargs: dic
     finally:
         set_stack(stack)
     if OPEN and (not levels or CROWD):
-        check_strangers(stack, policy_call, tuple(arrays))
+        check_strangers(stack, policy_call, tuple(everything))
     return _show(cls, policy, stack, guarded, inputs, in_tree, output)
 
 
@@ -125,10 +128,13 @@ def _show(
         if isinstance(guard, Guard):
             guard.check(outputs, "returns")
             guard.check(saved, "saves")
-    fresh = tuple(Array(x._raw) for x in outputs)
-    arguments = (*rule.input_arrays(inputs), *outputs, *rule.kept_arrays(saved))
-    show(stack, 0, policy_call, arguments, {"rule": rule}, fresh)
-    return tree.unflatten(out_tree, fresh)
+    found = views(stack, rule, rule.input_arrays(inputs), outputs, rule.kept_arrays(saved))
+    ends = [view.start for view in found[1:]] + [len(stack.levels)]
+    for view, end in zip(found, ends, strict=True):
+        arguments = (*view.inputs, *view.outputs, *view.kept)
+        for index in range(view.start, end):
+            stack.levels[index].see(stack, index, policy_call, arguments, {"rule": view.rule}, tuple(view.fresh))
+    return tree.unflatten(out_tree, found[-1].fresh)
 
 
 @functools.cache
@@ -151,7 +157,8 @@ def _arguments(cls: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple
 def _check_options(cls: Any, options: dict[str, Any], stack: Stack) -> None:
     for name, option in options.items():
         for leaf in tree.leaves(option):
-            if type(leaf) is Array and is_differentiable(leaf) and any(level.knows(leaf) for level in stack.levels):
+            known = type(leaf) is Array and any(level.knows(x) for x in layers(leaf) for level in stack.levels)
+            if known and is_differentiable(leaf):
                 raise PolicyError(
                     f"{cls.__name__}: option {name!r} is being differentiated, but options get no gradient; "
                     "make it a positional argument of forward, or pass stop_gradient(...)"

@@ -219,4 +219,4 @@ def _(tangents: tuple[Array | None, ...], arrays: tuple[Array, ...], out: tuple[
     return rule.push(full, out, arrays[len(numbers) + len(out) :])
 
 
-policy_call.batch(missing="a Policy's batching rule comes with vmap")
+policy_call.batch(missing="policy_call is shown to levels, never run; under vmap, forward runs on batched arrays")

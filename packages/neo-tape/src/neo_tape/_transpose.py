@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from neo_array import Array
 from neo_array._levels import Args, Params, Recorder, Stack, current_stack, entered, left, set_stack
+from neo_array._payloads import Batched
 from neo_tape._tape import Tape
 
 if TYPE_CHECKING:
@@ -38,6 +39,13 @@ class LinearTape(Tape):
         return any((type(x) is Array and self.knows(x)) or (type(x) is tuple and self._keeps_watched(x)) for x in kept)
 
 
+def _holder(x: Array) -> Array:
+    """Return the array itself, or the one that holds its batches, whose values can be read."""
+    while type(x._raw) is Batched:
+        x = x._raw.inner
+    return x
+
+
 def transpose(
     f: Callable[[list[Array]], list[Array | None]], zeros: list[Array], cotangents: list[Array | None]
 ) -> list[Array]:
@@ -50,7 +58,7 @@ def transpose(
     finally:
         set_stack(outer)
         left(tape)
-    if any(r is not None and (r != 0).raw.any() for r in results):
+    if any(r is not None and _holder(r != 0).raw.any() for r in results):
         raise NotLinearError("it is not zero at zero")
     pairs = [(r, c) for r, c in zip(results, cotangents, strict=True) if r is not None and c is not None]
     found = tape.walk([r._id for r, _ in pairs], [c for _, c in pairs], consume=True)

@@ -8,7 +8,19 @@ from typing import Any, Final, TypeVar
 
 from typing_extensions import ParamSpec
 
-from neo_array import Array, DTypeError, LevelError, ShapeError, TreeError, broadcast_to, moveaxis, tree
+from neo_array import (
+    Array,
+    DTypeError,
+    LevelError,
+    NeoError,
+    ShapeError,
+    TreeError,
+    alias,
+    broadcast_to,
+    moveaxis,
+    tree,
+)
+from neo_array._array import wrap
 from neo_array._batching import batch_broadcasting
 from neo_array._levels import Args, Level, Params, Stack, current_stack, entered, left, set_stack, show
 from neo_array._payloads import Batched, BatchLevel
@@ -21,12 +33,16 @@ _NOTHING: Final[frozenset[int]] = frozenset()
 class Vmap(BatchLevel, Level):
     """The level of one vmap call. Its arrays hold one value per example; ops on them run their batching rules."""
 
-    __slots__ = ("index", "size")
+    __slots__ = ("size",)
     watched = _NOTHING
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self.index = len(current_stack().levels)
+
+    @property
+    def index(self) -> int:  # where it runs now: a Policy's backward runs under it again
+        levels = current_stack().levels
+        return levels.index(self) if self in levels else -1
 
     def bind(self, op: Any, args: Args, params: Params) -> Any:
         stack = current_stack()
@@ -45,19 +61,27 @@ class Vmap(BatchLevel, Level):
         try:
             set_stack(stack.below(index))
             result, out_axes = rule(self.size, inner, axes, **params)
+            found = zip(result, out_axes, strict=True) if op.multi else ((result, out_axes),)
+            # a result that is the same for all examples gets an identity of its own, which the levels below see too
+            outs = tuple(alias.bind(r) if axis is None else self.wrap(r, axis) for r, axis in found)
+        except NeoError as error:
+            shapes = ", ".join(str(a.shape) for a in args if type(a) is Array)
+            error.add_note(f"{op.__name__}: under vmap, over {self.size} examples; one has the shapes {shapes}")
+            raise
         finally:
             set_stack(stack)
-        out: Any
-        if op.multi:
-            out = tuple(self.wrap(r, axis) for r, axis in zip(result, out_axes, strict=True))
-        else:
-            out = self.wrap(result, out_axes)
+        out: Any = outs if op.multi else outs[0]
         show(stack, index + 1, op, args, params, out)
         return out
 
-    def wrap(self, inner: Array, axis: int | None) -> Array:
-        """Return the array of one example whose batch is `inner`; without an axis, it is the same for all."""
-        return Array(inner._raw) if axis is None else Array(Batched(inner, axis, self))
+    def wrap(self, inner: Array, axis: int) -> Array:
+        """Return the array of one example whose batch is `inner`."""
+        return wrap(Batched(inner, axis, self))
+
+    def unwrap(self, x: Array) -> tuple[Array, int | None]:
+        """Return the array that holds the batch, and its axis; the array itself if it has no batch here."""
+        raw = x._raw
+        return (raw.inner, raw.axis) if type(raw) is Batched and raw.level is self else (x, None)
 
     def see(self, stack: Stack, index: int, op: Any, args: Args, params: Params, out: Any) -> None:
         """Ignore ops on arrays that have no batch here."""
@@ -107,12 +131,12 @@ def vmap(f: Callable[P, R], in_axes: Any = 0, out_axes: Any = 0, *, axis_size: i
             "in_axes", ((in_axes if isinstance(in_axes, tuple) else (in_axes,) * len(args)), 0), (args, kwargs)
         )
         places = [_axis("in_axes", x, axis) for x, axis in zip(leaves, axes, strict=True)]
-        size = _size(leaves, places, axis_size)
+        size = _size((args, kwargs), places, axis_size)
         level = Vmap(size)
         outer = current_stack()
         try:
             set_stack(entered(level))
-            inputs = [x if at is None else Array(Batched(x, at, level)) for x, at in zip(leaves, places, strict=True)]
+            inputs = [x if at is None else level.wrap(x, at) for x, at in zip(leaves, places, strict=True)]
             mapped_args, mapped_kwargs = tree.unflatten(treedef, inputs)
             result = f(*mapped_args, **mapped_kwargs)
         finally:
@@ -148,24 +172,34 @@ def _axis(name: str, x: Any, axis: Any) -> int | None:
     return axis % x.ndim
 
 
-def _size(leaves: list[Any], places: list[int | None], given: int | None) -> int:
-    sizes: set[int] = {x.shape[at] for x, at in zip(leaves, places, strict=True) if at is not None}
+def _size(arguments: tuple[Any, Any], places: list[int | None], given: int | None) -> int:
+    """Return the number of examples, on which all mapped axes must agree."""
+    if given is not None and type(given) is not int:
+        raise DTypeError(f"vmap: axis_size must be an int or None, got {given!r}")
+    if given is not None and given < 0:
+        raise ShapeError(f"vmap: axis_size must not be negative, got {given}")
+    leaves = tree.leaves(arguments)
+    sizes = {x.shape[at] for x, at in zip(leaves, places, strict=True) if at is not None}
     if given is not None:
         sizes.add(given)
     if not sizes:
         raise ShapeError("vmap: no argument is mapped; give one an axis in in_axes, or say how many by axis_size=")
     if len(sizes) > 1:
-        raise ShapeError(f"vmap: the mapped axes must have one size, got {sorted(sizes)}; check in_axes")
-    return sizes.pop()
+        paths = [path.partition(".")[2] for path, _ in tree.leaves_with_paths(arguments)]
+        found = [f"{p} has {x.shape[at]}" for p, x, at in zip(paths, leaves, places, strict=True) if at is not None]
+        found += [] if given is None else [f"axis_size is {given}"]
+        raise ShapeError(f"vmap: the mapped axes must have one size, but argument {', '.join(found)}; check in_axes")
+    size: int = sizes.pop()
+    return size
 
 
 def _gather(x: Any, axis: int | None, level: Vmap) -> Any:
     """Return an output with its examples along an axis."""
     if type(x) is not Array:
         return x
-    batched = type(x._raw) is Batched and x._raw.level is level
+    inner, at = level.unwrap(x)
     if axis is None:
-        if batched:
+        if at is not None:
             raise ShapeError(
                 f"vmap: out_axes is None for an output of shape {x.shape} that differs by example; give it an axis"
             )
@@ -173,7 +207,6 @@ def _gather(x: Any, axis: int | None, level: Vmap) -> Any:
     n = x.ndim + 1
     if type(axis) is not int or not -n <= axis < n:
         raise ShapeError(f"vmap: out_axes has {axis!r} for an output whose examples have shape {x.shape}")
-    if batched:
-        return x._raw.inner if x._raw.axis == axis % n else moveaxis(x._raw.inner, x._raw.axis, axis % n)
-    front = broadcast_to(x, (level.size, *x.shape))
-    return moveaxis(front, 0, axis % n)
+    if at is None:
+        inner, at = broadcast_to(x, (level.size, *x.shape)), 0
+    return inner if at == axis % n else moveaxis(inner, at, axis % n)

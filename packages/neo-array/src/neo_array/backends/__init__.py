@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 from importlib.util import find_spec
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
 import numpy.typing as npt
 
@@ -13,12 +13,15 @@ from neo_array._device import Device
 from neo_array._dtypes import DType, Scalar
 from neo_array._errors import DeviceError
 
+_Source: TypeAlias = Callable[..., Any] | str
+
 
 class Backend(Protocol):
     """What a backend file provides, as module-level functions."""
 
     NAME: str
     RAW: type
+    KERNELS: tuple[str, ...]  # whose kernels it runs: its own, then those of a library whose functions dispatch on RAW
 
     def asarray(self, values: Any, dtype: DType | None, device: Device, copy: bool | None) -> Any:
         """Return a raw array on `device` from a NumPy array or one of this backend; copy=None: only if needed."""
@@ -31,6 +34,9 @@ class Backend(Protocol):
 
     def constant(self, value: Scalar, like: Any) -> Any:
         """Return a 0-d raw array of like's dtype that an op can combine with `like`."""
+
+    def constants_for(self, raw: Any) -> Hashable:
+        """Return what tells apart arrays that cannot share constants: the library, or also the device."""
 
     def cast(self, raw: Any, dtype: DType) -> Any:
         """Return the raw array with another dtype."""
@@ -50,8 +56,8 @@ class Backend(Protocol):
     def devices(self) -> list[Device]:
         """Return the places that this machine has."""
 
-    def guard(self, kernel: Callable[..., Any]) -> Callable[..., Any]:
-        """Wrap the kernel of an op on several arrays where the library would mix devices silently."""
+    def guard(self, kernel: Callable[..., Any], several: bool) -> Callable[..., Any]:
+        """Wrap a kernel, of an op on one array or on several, where the library would mix devices silently."""
 
     def sole_owner(self, raw: Any, references: int) -> bool:
         """Tell whether nothing but `references` Python references reaches the array's memory."""
@@ -63,7 +69,7 @@ INEXACT: Final[set[Any]] = set()  # every loaded library's own floating and comp
 _ADVICE: Final = {
     "numpy": "install neo-array",
     "torch": "install neo-array[torch], or use device='numpy'",
-    "cupy": "this version has no CuPy backend; use device='torch:cuda:0'",
+    "cupy": "install neo-array[cupy], or use device='torch:cuda:0'",
 }
 
 
@@ -72,7 +78,10 @@ def named(name: str) -> Backend:
     if name not in _loaded:
         if find_spec(name) is None or find_spec(f"{__name__}.{name}") is None:
             raise DeviceError(f"backend {name!r}: not available here; {_ADVICE[name]}")
-        backend: Backend = importlib.import_module(f"{__name__}.{name}")
+        try:
+            backend: Backend = importlib.import_module(f"{__name__}.{name}")
+        except ImportError as error:  # CuPy's wheels, say, need libraries of CUDA's
+            raise DeviceError(f"backend {name!r}: its library does not load: {error}; use device='numpy'") from error
         _loaded[name] = backend
         _by_type[backend.RAW] = backend
         INEXACT.update(backend.inexact())
@@ -86,7 +95,20 @@ def available() -> list[str]:
 
 def devices() -> list[Device]:
     """Return every place to compute on that this machine has: NumPy's, then those of the other installed libraries."""
-    return [device for name in available() for device in named(name).devices()]
+    return [device for name in available() for device in devices_of(name)]
+
+
+def devices_of(name: str) -> list[Device]:
+    """Return the places that a library has here: none where it is not installed, does not load or finds no device."""
+    try:
+        return named(name).devices()
+    except DeviceError:
+        return []
+
+
+def kernel_source(backend: Backend, sources: Mapping[str, _Source]) -> _Source | None:
+    """Return what a backend runs of an op's kernels: its own, or one that dispatches on its arrays."""
+    return next((sources[name] for name in backend.KERNELS if name in sources), None)
 
 
 def of(raw: Any) -> Backend:

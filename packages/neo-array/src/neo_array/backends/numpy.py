@@ -5,17 +5,18 @@ from __future__ import annotations
 import contextvars
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from neo_array._device import Device
-from neo_array._dtypes import DTYPES, DType, Scalar, is_inexact
+from neo_array._dtypes import DTYPES, DType, Scalar, canonical, is_inexact
 
 NAME: Final = "numpy"
 RAW: Final = np.ndarray
+KERNELS: Final = (NAME,)
 
 
 def asarray(values: Any, dtype: DType | None, device: Device, copy: bool | None) -> Any:
@@ -24,7 +25,8 @@ def asarray(values: Any, dtype: DType | None, device: Device, copy: bool | None)
         array = _as_array(values, dtype=dtype, copy=copy, subok=False)
     except ValueError:
         raise ValueError("another dtype or byte order needs a copy") from None
-    return array
+    own = canonical(array.dtype)
+    return array if array.dtype is own else array.view(own)
 
 
 def to_numpy(raw: Any) -> npt.NDArray[Any]:
@@ -41,6 +43,11 @@ def copy(raw: Any) -> Any:
 def constant(value: Scalar, like: Any) -> Any:
     """Return a 0-d array: much faster to combine with than a Python number (0.3 against 0.55 us)."""
     return _as_constant(value, like.dtype)
+
+
+def constants_for(raw: Any) -> Hashable:
+    """Return the library."""
+    return RAW
 
 
 def cast(raw: Any, dtype: DType) -> Any:
@@ -77,7 +84,7 @@ def devices() -> list[Device]:
 _HOST: Final = Device(NAME)
 
 
-def guard(kernel: Callable[..., Any]) -> Callable[..., Any]:
+def guard(kernel: Callable[..., Any], several: bool) -> Callable[..., Any]:
     """Return the kernel: there is only one place."""
     return kernel
 

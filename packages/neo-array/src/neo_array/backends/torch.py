@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, Final
 
 import numpy as np
@@ -12,11 +12,12 @@ import numpy.typing as npt
 import torch
 
 from neo_array._device import Device
-from neo_array._dtypes import DTYPES, DType, Scalar
+from neo_array._dtypes import DTYPES, DType, Scalar, canonical
 from neo_array._errors import DeviceError, DTypeError
 
 NAME: Final = "torch"
 RAW: Final = torch.Tensor
+KERNELS: Final = (NAME,)
 
 # every NumPy dtype that torch knows under the same name
 _NATIVE: Final = {d: getattr(torch, n) for n, d in DTYPES.items() if isinstance(getattr(torch, n, None), torch.dtype)}
@@ -53,13 +54,15 @@ def asarray(values: Any, dtype: DType | None, device: Device, copy: bool | None)
         moved = values.detach().to(device=where, dtype=native or values.dtype, copy=bool(copy))
         return moved.resolve_conj().resolve_neg() if moved.is_conj() or moved.is_neg() else moved
     values = np.asarray(values)
-    if copy is False and not (values.flags.writeable and dtype in (None, values.dtype) and where.type == "cpu"):
+    same = dtype is None or dtype == values.dtype  # not `in (None, ...)`: NumPy's float64 equals None
+    if copy is False and not (values.flags.writeable and same and where.type == "cpu"):
         raise ValueError("another dtype or device, or read-only memory, needs a copy")
     if values.dtype.name == "bfloat16":
         tensor = torch.from_numpy(np.array(values).view(np.int16)).view(torch.bfloat16)
     else:
-        native_dtype(values.dtype.newbyteorder("="))
-        tensor = torch.from_numpy(values if copy is False else np.array(values, values.dtype.newbyteorder("=")))
+        own = canonical(values.dtype)
+        native_dtype(own)
+        tensor = torch.from_numpy((values if copy is False else np.array(values, own)).view(own))
     return tensor.to(device=where, dtype=native or tensor.dtype)
 
 
@@ -89,6 +92,11 @@ def constant(value: Scalar, like: Any) -> Any:
     if torch.cuda.is_available():
         _constants[id(made)] = made
     return made
+
+
+def constants_for(raw: Any) -> Hashable:
+    """Return the library: host tensors meet those of every device."""
+    return RAW
 
 
 def cast(raw: Any, dtype: DType) -> Any:
@@ -132,9 +140,9 @@ def devices() -> list[Device]:
 _HOST: Final = Device(NAME, "cpu")
 
 
-def guard(kernel: Callable[..., Any]) -> Callable[..., Any]:
+def guard(kernel: Callable[..., Any], several: bool) -> Callable[..., Any]:
     """Refuse a 0-d CPU tensor beside a CUDA tensor, which torch takes silently; constants made of numbers may stay."""
-    if not torch.cuda.is_available():
+    if not several or not torch.cuda.is_available():
         return kernel
 
     def guarded(*raws: Any, **options: Any) -> Any:

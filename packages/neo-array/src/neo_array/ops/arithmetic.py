@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import cmath
+import math
 import operator
 from collections.abc import Iterator
 from typing import Any
@@ -81,13 +83,25 @@ divide.vjp(x1=lambda g, x2: g / x2, x2=lambda g, x2, out: -(g * out / x2))
 def power(x1: ArrayLike, x2: ArrayLike, /) -> Array:
     """Raise x1 to the power x2.
 
-    Derivatives: x2 * x1**(x2 - 1), which is 0 where x2 is 0, and out * log(x1), which is 0 where x1 is 0.
+    Derivatives: x2 * x1**(x2 - 1), which is 0 where x2 is 0, and out * log(x1), which is 0 where x1 is 0. Complex
+    powers are those of the principal logarithm, exp(x2 * log(x1)).
     """
     return bind(power, x1, x2)
 
 
-power.kernel("numpy")(numeric(quiet(operator.pow)))
+@power.kernel("numpy")
+@numeric
+@quiet
+def _(x1: Any, x2: Any) -> Any:
+    out = x1**x2
+    # NumPy takes the square root where it meets one exponent of 1/2 in a row, with -0.0 at -0.0 and nan at -inf
+    if x2.dtype.kind == "f" and (x2.size < out.size or x2.size == 1) and (x2 == 0.5).any():
+        return np.where(x2 == 0.5, np.where(x1 == -np.inf, np.inf, out + 0.0), out)
+    return out
+
+
 power.kernel("torch")("neo_array.backends.torch_kernels.arithmetic:power")
+power.kernel("cupy")("neo_array.backends.cupy_kernels.arithmetic:power")
 
 
 @power.explain
@@ -109,7 +123,17 @@ def _(g: Array, x1: ArrayLike, out: Array) -> Array:
 
     if isinstance(x1, Array):
         return g * out * log(where(x1 == 0, 1.0, x1))
-    return g * out * float(np.log(x1)) if x1 else g * 0.0
+    return g * out * _log_of_number(x1, out) if x1 else g * 0.0
+
+
+def _log_of_number(x: complex, like: Array) -> complex:
+    """Return the logarithm of a Python number; nan for a negative one among real arrays."""
+    if like.dtype.kind == "c":
+        return cmath.log(x)
+    return math.log(x.real) if x.real > 0 else math.nan
+
+
+pow = power  # the standard's name
 
 
 @primitive(kind="elementwise")
@@ -141,8 +165,8 @@ def positive(x: Array, /) -> Array:
 
 @primitive(kind="elementwise", discrete="sign is constant except at 0")
 def sign(x: Array, /) -> Array:
-    """Return -1, 0 or 1; nan stays nan."""
-    return bind(sign, x)
+    """Return -1, 0 or 1; nan stays nan. Of complex numbers it is x / |x|, 0 at 0, which is not constant."""
+    return complex_sign(x) if type(x) is Array and x.dtype.kind == "c" else bind(sign, x)
 
 
 sign.kernel("numpy")(ordered(np.sign))
@@ -151,13 +175,14 @@ sign.kernel("torch")("neo_array.backends.torch_kernels.arithmetic:sign")
 
 @primitive(kind="elementwise")
 def abs(x: Array, /) -> Array:
-    """Return the absolute value; its derivative at 0 is 0."""
+    """Return the absolute value, which is real; its derivative at 0 is 0."""
     return bind(abs, x)
 
 
-abs.kernel("numpy")(numeric(operator.abs))
+abs.kernel("numpy")(numeric(quiet(operator.abs)))
 abs.kernel("torch", "cupy")(operator.abs)
-abs.vjp(x=lambda g, x: g * sign(x))
+abs.vjp(x=lambda g, x: g * conj(sign(x)))
+abs.jvp(lambda t, x: real(t * conj(sign(x))))
 
 
 # --- Choices: ties share the derivative evenly ---
@@ -215,19 +240,32 @@ def _(condition: ArrayLike, x1: ArrayLike, x2: ArrayLike, /) -> None:
 
 
 where.kernel("torch")("torch:where")
+where.kernel("cupy")("neo_array.backends.cupy_kernels.arithmetic:where")
 where.vjp(x1=lambda g, condition: where(condition, g, 0.0), x2=lambda g, condition: where(condition, 0.0, g))
 
 
 from neo_array.ops.comparison import equal, greater, less  # noqa: E402  (rules above look them up when they run)
+from neo_array.ops.complex_parts import complex_sign, conj, real  # noqa: E402
 
 
 # --- Samples ---
+def _complex(rng: np.random.Generator, *shape: int) -> Any:
+    return rng.normal(size=shape) + 1j * rng.normal(size=shape)
+
+
 @add.samples
 @subtract.samples
 @multiply.samples
+def _(rng: np.random.Generator) -> Iterator[Sample]:
+    yield from _real_pairs(rng)
+    yield sample(_complex(rng, 3, 5), _complex(rng, 5))
+    yield sample(_complex(rng, 3, 1), rng.normal(size=(5,)))
+    yield sample(rng.normal(size=(3,)), 0.5 - 2j)
+
+
 @maximum.samples
 @minimum.samples
-def _(rng: np.random.Generator) -> Iterator[Sample]:
+def _real_pairs(rng: np.random.Generator) -> Iterator[Sample]:
     yield sample(rng.normal(size=(3, 5)), rng.normal(size=(3, 5)))
     yield sample(rng.normal(size=(2, 3, 5)), rng.normal(size=(3, 1)))
     yield sample(rng.normal(size=()), rng.normal(size=(4,)))
@@ -242,6 +280,8 @@ def _(rng: np.random.Generator) -> Iterator[Sample]:
     yield sample(rng.normal(size=(5,)), -rng.uniform(0.5, 2, size=(3, 1)))
     yield sample(1, rng.uniform(0.5, 2, size=(3,)))
     yield sample(rng.normal(size=(3,)), 3)
+    yield sample(_complex(rng, 3, 5), 1 + rng.uniform(size=(5,)) * 1j)
+    yield sample(rng.normal(size=(3,)), 1 + rng.uniform(size=(3,)) * 1j)
 
 
 @power.samples
@@ -252,21 +292,32 @@ def _(rng: np.random.Generator) -> Iterator[Sample]:
     yield sample(rng.uniform(0.5, 2, size=(3,)), -0.5)
     yield sample(2.0, rng.normal(size=(3,)))
     yield sample(rng.normal(size=(3,)), 0)
+    yield sample(rng.uniform(0.5, 2, size=(3, 5)) + 1j * rng.normal(size=(5,)), _complex(rng, 5))
+    yield sample(_complex(rng, 3), 3)
+    yield sample(-2.0, _complex(rng, 3))
+    yield sample(rng.uniform(0.5, 2, size=(3,)), 0.5 + 1j)
 
 
 @where.samples
 def _(rng: np.random.Generator) -> Iterator[Sample]:
     yield sample(rng.normal(size=(3, 5)) > 0, rng.normal(size=(3, 5)), rng.normal(size=(5,)))
     yield sample(rng.normal(size=(3, 1)) > 0, rng.normal(size=(3, 5)), 0.5)
+    yield sample(rng.normal(size=(3,)) > 0, _complex(rng, 3), rng.normal(size=(5, 1)))
 
 
 @alias.samples
 @square.samples
 @negative.samples
 @abs.samples
+def _(rng: np.random.Generator) -> Iterator[Sample]:
+    yield from _reals(rng)
+    yield sample(_complex(rng, 3, 5))
+    yield sample(_complex(rng))
+
+
 @sign.samples
 @stop_gradient.samples
-def _(rng: np.random.Generator) -> Iterator[Sample]:
+def _reals(rng: np.random.Generator) -> Iterator[Sample]:
     yield sample(rng.normal(size=(3, 5)))
     yield sample(rng.normal(size=()))
     yield sample(rng.normal(size=(0, 2)))

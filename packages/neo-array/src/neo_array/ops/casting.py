@@ -11,7 +11,7 @@ from neo_array import backends
 from neo_array._array import Array
 from neo_array._batching import batch_leading
 from neo_array._bind import need_arrays
-from neo_array._device import Device
+from neo_array._device import Device, DeviceLike
 from neo_array._dtypes import DType, as_dtype
 from neo_array._primitive import Sample, bind, primitive, sample
 
@@ -32,11 +32,15 @@ def _(g: Array, x: DType) -> Array:
     return astype(g, x)
 
 
-def astype(x: Array, dtype: object, /, *, copy: bool = True) -> Array:
-    """Return x with another dtype; x itself if it has that dtype already (values never change, so `copy` is moot)."""
+def astype(x: Array, dtype: object, /, *, copy: bool = True, device: DeviceLike | None = None) -> Array:
+    """Return x with another dtype, and on another device if one is given.
+
+    It is x itself if nothing changes: values are never written to, so `copy` is moot.
+    """
     need_arrays("astype", x)
     target = as_dtype(dtype)
-    return x if x.dtype == target else bind(cast, x, dtype=target)
+    out = x if x.dtype == target else bind(cast, x, dtype=target)
+    return out if device is None else out.to(device)
 
 
 @primitive(kind="linear")
@@ -68,6 +72,8 @@ def _(rng: np.random.Generator) -> Iterator[Sample]:
     yield sample(rng.normal(size=(3, 5)), dtype=np.dtype("float64"))
     yield sample(rng.integers(0, 5, size=(3,)), dtype=np.dtype("float32"))
     yield sample(rng.normal(size=(3,)), dtype=np.dtype("int64"), wrt=())
+    yield sample(rng.normal(size=(3,)), dtype=np.dtype("complex128"))
+    yield sample(rng.normal(size=(2, 3)) + 1j, dtype=np.dtype("float64"))
 
 
 @to_device.samples

@@ -1,4 +1,4 @@
-"""Comparisons, logic and bits: boolean or integer results, hence no derivatives."""
+"""Comparisons and logic: boolean results, hence no derivatives."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from neo_array._array import Array, ArrayLike
-from neo_array._errors import DTypeError
 from neo_array._primitive import Sample, bind, primitive, sample
 from neo_array.backends.numpy import ordered
 
@@ -95,6 +94,16 @@ logical_or.kernel("torch")("torch:logical_or")
 
 
 @primitive(kind="elementwise", discrete=_WHY)
+def logical_xor(x1: ArrayLike, x2: ArrayLike, /) -> Array:
+    """Tell where exactly one holds."""
+    return bind(logical_xor, x1, x2)
+
+
+logical_xor.kernel("numpy")(np.logical_xor)
+logical_xor.kernel("torch")("torch:logical_xor")
+
+
+@primitive(kind="elementwise", discrete=_WHY)
 def logical_not(x: Array, /) -> Array:
     """Tell where it does not hold."""
     return bind(logical_not, x)
@@ -102,56 +111,6 @@ def logical_not(x: Array, /) -> Array:
 
 logical_not.kernel("numpy")(np.logical_not)
 logical_not.kernel("torch")("torch:logical_not")
-
-
-# --- Bits; on booleans, the same as logic ---
-_BITS = "its result is boolean or integer"
-
-
-@primitive(kind="elementwise", discrete=_BITS)
-def bitwise_and(x1: ArrayLike, x2: ArrayLike, /) -> Array:
-    """Keep the bits that both have."""
-    return bind(bitwise_and, x1, x2)
-
-
-bitwise_and.kernel("numpy", "torch", "cupy")(operator.and_)
-
-
-@primitive(kind="elementwise", discrete=_BITS)
-def bitwise_or(x1: ArrayLike, x2: ArrayLike, /) -> Array:
-    """Keep the bits that one or both have."""
-    return bind(bitwise_or, x1, x2)
-
-
-bitwise_or.kernel("numpy", "torch", "cupy")(operator.or_)
-
-
-@primitive(kind="elementwise", discrete=_BITS)
-def bitwise_xor(x1: ArrayLike, x2: ArrayLike, /) -> Array:
-    """Keep the bits that exactly one has."""
-    return bind(bitwise_xor, x1, x2)
-
-
-bitwise_xor.kernel("numpy", "torch", "cupy")(operator.xor)
-
-
-@primitive(kind="elementwise", discrete=_BITS)
-def bitwise_invert(x: Array, /) -> Array:
-    """Flip every bit."""
-    return bind(bitwise_invert, x)
-
-
-bitwise_invert.kernel("numpy", "torch", "cupy")(operator.invert)
-
-
-def _need_integers(*arrays: Array) -> None:
-    for x in arrays:
-        if type(x) is Array and x.dtype.kind not in "biu":
-            raise DTypeError(f"bitwise op: needs integers or booleans, got dtype {x.dtype}; compare first, as in x > 0")
-
-
-for _each in (bitwise_and, bitwise_or, bitwise_xor, bitwise_invert):
-    _each.explain(_need_integers)
 
 
 # --- Special values ---
@@ -188,33 +147,27 @@ isfinite.kernel("torch")("torch:isfinite")
 # --- Samples ---
 @equal.samples
 @not_equal.samples
+def _(rng: np.random.Generator) -> Iterator[Sample]:
+    yield from _pairs(rng)
+    yield sample(np.array([1 + 2j, 1 - 2j, 3j]), np.array([1 + 2j, 1 + 2j, 3j]))
+
+
 @less.samples
 @less_equal.samples
 @greater.samples
 @greater_equal.samples
-def _(rng: np.random.Generator) -> Iterator[Sample]:
+def _pairs(rng: np.random.Generator) -> Iterator[Sample]:
     yield sample(rng.integers(0, 3, size=(3, 5)), rng.integers(0, 3, size=(5,)))
     yield sample(rng.normal(size=(3, 5)), 0.0)
     yield sample(np.array([np.nan, 1.0, np.inf]), np.array([np.nan, 1.0, np.inf]))
+    yield sample(rng.integers(0, 3, size=(3,)), 1)
 
 
 @logical_and.samples
 @logical_or.samples
+@logical_xor.samples
 def _(rng: np.random.Generator) -> Iterator[Sample]:
     yield sample(rng.normal(size=(3, 5)) > 0, rng.normal(size=(5,)) > 0)
-
-
-@bitwise_and.samples
-@bitwise_or.samples
-@bitwise_xor.samples
-def _(rng: np.random.Generator) -> Iterator[Sample]:
-    yield sample(rng.normal(size=(3, 5)) > 0, rng.normal(size=(5,)) > 0)
-    yield sample(rng.integers(0, 99, size=(3, 5)), rng.integers(0, 99, size=(5,)))
-
-
-@bitwise_invert.samples
-def _(rng: np.random.Generator) -> Iterator[Sample]:
-    yield sample(rng.integers(0, 99, size=(3, 5)))
 
 
 @logical_not.samples
@@ -227,3 +180,4 @@ def _(rng: np.random.Generator) -> Iterator[Sample]:
 @isfinite.samples
 def _(rng: np.random.Generator) -> Iterator[Sample]:
     yield sample(np.array([np.nan, 1.0, np.inf, -np.inf]))
+    yield sample(np.array([complex(1, np.nan), 1j, complex(-np.inf, 0), complex(np.nan, np.inf)]))

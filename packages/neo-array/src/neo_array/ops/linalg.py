@@ -82,3 +82,5 @@ def _(rng: np.random.Generator) -> Iterator[Sample]:
     yield sample(rng.normal(size=(5,)), rng.normal(size=(7, 5, 2)))
     yield sample(rng.normal(size=(7, 3, 5)), rng.normal(size=(5,)))
     yield sample(rng.normal(size=(3, 0)), rng.normal(size=(0, 2)))
+    yield sample(rng.normal(size=(3, 5)) + 1j * rng.normal(size=(3, 5)), rng.normal(size=(2, 5, 2)) + 1j)
+    yield sample(rng.normal(size=(3, 5)), rng.normal(size=(5, 2)) + 1j * rng.normal(size=(5, 2)))

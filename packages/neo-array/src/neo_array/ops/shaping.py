@@ -2,19 +2,43 @@
 
 from __future__ import annotations
 
-import itertools
 import math
+import operator
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from neo_array import backends
 from neo_array._array import Array
-from neo_array._batching import Axes, Batch, batch_by_axis, batch_leading, to_front
+from neo_array._batching import Axes, Batch, batch_leading, to_front
 from neo_array._bind import as_sizes, need_arrays, undo_broadcast
-from neo_array._errors import ShapeError
+from neo_array._errors import AxisError, DTypeError, ShapeError
 from neo_array._primitive import Sample, bind, primitive, sample
 from neo_array._rules import Shape
+
+Places: TypeAlias = "int | tuple[int, ...]"
+
+
+def normalize_axis(op: str, x: Array, axis: int, *, new: int = 0) -> int:
+    """Return an axis of x, which is getting `new` more, as a number from 0."""
+    n = x.ndim + new
+    try:
+        at = operator.index(axis)
+    except TypeError:
+        raise DTypeError(f"{op}: axis must be an int, got {axis!r}") from None
+    if not -n <= at < n:
+        can = f"use {-n} to {n - 1}" if n else "it has no axes"
+        raise AxisError(f"{op}: axis {axis} is out of range for shape {x.shape}; {can}")
+    return at % n
+
+
+def normalize_axes(op: str, x: Array, axis: Places, *, new: int = 0) -> tuple[int, ...]:
+    """Return one axis or several as numbers from 0, each of them once."""
+    axes = tuple(normalize_axis(op, x, a, new=new) for a in (axis if isinstance(axis, tuple | list) else (axis,)))
+    if len(set(axes)) != len(axes):
+        raise ShapeError(f"{op}: axis {axis} names an axis twice")
+    return axes
 
 
 # --- Reshaping ---
@@ -32,8 +56,18 @@ def _(g: Array, x: Shape) -> Array:
     return bind(view, g, shape=x)
 
 
-def reshape(x: Array, /, shape: int | tuple[int, ...]) -> Array:
-    """Return the elements in another shape, in row-major order; one size may be -1."""
+def reshape(x: Array, /, shape: int | tuple[int, ...], *, copy: bool | None = None) -> Array:
+    """Return the elements in another shape, in row-major order; one size may be -1.
+
+    Args:
+        x: any array.
+        shape: as many elements as x has.
+        copy: False asks for a view on x's memory. Values are never written to, so otherwise it makes no difference.
+
+    Raises:
+        ShapeError: if the elements do not fit.
+        ValueError: for copy=False where x's strides allow no view.
+    """
     need_arrays("reshape", x)
     sizes = as_sizes("reshape", shape)
     if sizes == x.shape:
@@ -43,24 +77,43 @@ def reshape(x: Array, /, shape: int | tuple[int, ...]) -> Array:
         sizes = tuple((x.size // rest if rest else 0) if n == -1 else n for n in sizes)
     if any(n < 0 for n in sizes) or math.prod(sizes) != x.size:
         raise ShapeError(f"reshape: {x.size} elements of shape {x.shape} do not fit {shape}")
-    return bind(view, x, shape=sizes)
+    out = bind(view, x, shape=sizes)
+    if copy is False and x.size and backends.is_raw(x._raw) and _address(x._raw) != _address(out._raw):
+        raise ValueError(f"reshape: copy=False, but the strides of x allow no view of shape {sizes}; drop copy=False")
+    return out
 
 
-def expand_dims(x: Array, /, *, axis: int = 0) -> Array:
-    """Insert an axis of size 1."""
+def _address(raw: Any) -> object:
+    """Return where the first element is; a reshaped view has it where the array has."""
+    if hasattr(raw, "data_ptr"):
+        return raw.data_ptr()
+    interface: Any = getattr(raw, "__cuda_array_interface__", None) or raw.__array_interface__
+    return interface["data"][0]
+
+
+def ravel(x: Array, /) -> Array:
+    """Return the elements as a vector, in row-major order."""
+    return reshape(x, (-1,))
+
+
+def expand_dims(x: Array, /, *, axis: Places = 0) -> Array:
+    """Insert axes of size 1, which the result has at `axis`."""
     need_arrays("expand_dims", x)
-    n = x.ndim + 1
-    if not -n <= axis < n:
-        raise ShapeError(f"expand_dims: axis {axis} is out of range for shape {x.shape}; use {-n} to {n - 1}")
-    at = axis % n
-    return reshape(x, (*x.shape[:at], 1, *x.shape[at:]))
+    count = len(axis) if isinstance(axis, tuple) else 1
+    new = normalize_axes("expand_dims", x, axis, new=count)
+    old = iter(x.shape)
+    return reshape(x, tuple(1 if i in new else next(old) for i in range(x.ndim + count)))
 
 
-def squeeze(x: Array, /, axis: int | tuple[int, ...]) -> Array:
-    """Remove axes of size 1."""
+def squeeze(x: Array, /, axis: Places) -> Array:
+    """Remove axes of size 1.
+
+    Raises:
+        ShapeError: for an axis of another size.
+    """
     need_arrays("squeeze", x)
-    axes = {a % x.ndim if -x.ndim <= a < x.ndim else -1 for a in (axis if isinstance(axis, tuple) else (axis,))}
-    if any(a < 0 or x.shape[a] != 1 for a in axes):
+    axes = normalize_axes("squeeze", x, axis)
+    if any(x.shape[a] != 1 for a in axes):
         raise ShapeError(f"squeeze: axis {axis} must name axes of size 1, got shape {x.shape}")
     return reshape(x, tuple(n for i, n in enumerate(x.shape) if i not in axes))
 
@@ -90,14 +143,16 @@ def permute_dims(x: Array, /, axes: tuple[int, ...]) -> Array:
     return bind(transpose, x, axes=order)
 
 
-def moveaxis(x: Array, source: int, destination: int, /) -> Array:
-    """Move one axis to another place."""
+def moveaxis(x: Array, source: Places, destination: Places, /) -> Array:
+    """Move axes to other places; those that are not named keep their order."""
     need_arrays("moveaxis", x)
-    if not (-x.ndim <= source < x.ndim and -x.ndim <= destination < x.ndim):
-        raise ShapeError(f"moveaxis: axes {source} and {destination} must be axes of shape {x.shape}")
-    order = [i for i in range(x.ndim) if i != source % x.ndim]
-    order.insert(destination % x.ndim, source % x.ndim)
-    return permute_dims(x, tuple(order))
+    sources, places = normalize_axes("moveaxis", x, source), normalize_axes("moveaxis", x, destination)
+    if len(sources) != len(places):
+        raise ShapeError(f"moveaxis: {source} and {destination} must name as many axes")
+    order = [i for i in range(x.ndim) if i not in sources]
+    for place, axis in sorted(zip(places, sources, strict=True)):
+        order.insert(place, axis)
+    return bind(transpose, x, axes=tuple(order)) if order != sorted(order) else x
 
 
 @primitive(kind="linear")
@@ -117,7 +172,7 @@ def _(x: Array, /) -> None:
         raise ShapeError(f"matrix_transpose: needs at least two axes, got shape {x.shape}")
 
 
-# --- Repeating ---
+# --- Broadcasting ---
 @primitive(kind="linear")
 def expand(x: Array, /, *, shape: tuple[int, ...]) -> Array:
     """Repeat along axes of size 1 and new leading axes, without a copy."""
@@ -136,64 +191,32 @@ def _(g: Array, x: Shape) -> Array:
 def broadcast_to(x: Array, /, shape: tuple[int, ...]) -> Array:
     """Repeat along axes of size 1 and new leading axes."""
     need_arrays("broadcast_to", x)
-    if x.shape == tuple(shape):
+    if x.shape == shape:
         return x
-    extra = len(shape) - x.ndim
-    if extra < 0 or any(n not in (1, m) for n, m in zip(x.shape, shape[extra:], strict=True)):
-        raise ShapeError(f"broadcast_to: shape {x.shape} does not broadcast to {tuple(shape)}")
-    return bind(expand, x, shape=tuple(shape))
+    sizes = as_sizes("broadcast_to", shape)
+    if x.shape == sizes:
+        return x
+    extra = len(sizes) - x.ndim
+    if extra < 0 or any(n not in (1, m) for n, m in zip(x.shape, sizes[extra:], strict=True)):
+        raise ShapeError(f"broadcast_to: shape {x.shape} does not broadcast to {sizes}")
+    return bind(expand, x, shape=sizes)
 
 
-# --- Joining ---
-@primitive(kind="linear", promote=("arrays",))
-def join(*arrays: Array, axis: int) -> Array:
-    """Join along an axis."""
-    return bind(join, *arrays, axis=axis)
-
-
-join.kernel("numpy")(lambda *arrays, axis: np.concatenate(arrays, axis))
-join.kernel("torch")("neo_array.backends.torch_kernels.shaping:join")
-
-
-@join.vjp("arrays")
-def _(g: Array, arrays: Shape, *, axis: int, wanted: tuple[int, ...]) -> tuple[Array | None, ...]:
-    sizes: Any = [shape[axis] for shape in arrays]  # type: ignore[index]  # of *arrays: one shape each
-    ends = list(itertools.accumulate(sizes))
-    before = (slice(None),) * axis
-    parts = ((*before, slice(end - size, end)) for size, end in zip(sizes, ends, strict=True))
-    return tuple(g[part] if i in wanted else None for i, part in enumerate(parts))
-
-
-def concat(arrays: Sequence[Array], /, *, axis: int | None = 0) -> Array:
-    """Join arrays along an existing axis; with axis=None, flattened."""
-    if not arrays:
-        raise ShapeError("concat: needs at least one array")
-    need_arrays("concat", *arrays)
-    if axis is None:
-        arrays, axis = [reshape(a, -1) for a in arrays], 0
-    first = arrays[0]
-    at = axis + first.ndim if axis < 0 else axis
-    if not 0 <= at < first.ndim:
-        raise ShapeError(f"concat: axis {axis} is out of range for shape {first.shape}")
-    for a in arrays:
-        if a.ndim != first.ndim or any(
-            i != at and n != m for i, (n, m) in enumerate(zip(a.shape, first.shape, strict=True))
-        ):
-            raise ShapeError(f"concat: shapes {first.shape} and {a.shape} must agree except along axis {axis}")
-    return bind(join, *arrays, axis=at)
-
-
-def stack(arrays: Sequence[Array], /, *, axis: int = 0) -> Array:
-    """Join arrays of one shape along a new axis."""
-    need_arrays("stack", *arrays)
-    if len({a.shape for a in arrays}) > 1:
-        raise ShapeError(f"stack: shapes must be equal, got {sorted({a.shape for a in arrays})}")
-    return concat([expand_dims(a, axis=axis) for a in arrays], axis=axis)
+def broadcast_arrays(*arrays: Array) -> list[Array]:
+    """Return the arrays in the shape that all of them broadcast to."""
+    need_arrays("broadcast_arrays", *arrays)
+    try:
+        shape = np.broadcast_shapes(*(a.shape for a in arrays))
+    except ValueError:
+        shapes = " and ".join(str(a.shape) for a in arrays)
+        raise ShapeError(
+            f"broadcast_arrays: shapes {shapes} do not broadcast; sizes must be equal or 1, aligned at the last axis"
+        ) from None
+    return [broadcast_to(a, shape) for a in arrays]
 
 
 # --- Batches ---
 matrix_transpose.batch(batch_leading(matrix_transpose))
-join.batch(batch_by_axis(join, "axis"))
 
 
 @view.batch
@@ -219,6 +242,7 @@ def _(rng: np.random.Generator) -> Iterator[Sample]:
     yield sample(rng.normal(size=(2, 3, 5)), shape=(6, 5))
     yield sample(rng.normal(size=(1,)), shape=())
     yield sample(rng.normal(size=(0, 3)), shape=(3, 0))
+    yield sample((rng.normal(size=(3, 2)) + 1j * rng.normal(size=(3, 2))).T, shape=(6,))
 
 
 @transpose.samples
@@ -236,9 +260,3 @@ def _(rng: np.random.Generator) -> Iterator[Sample]:
 def _(rng: np.random.Generator) -> Iterator[Sample]:
     yield sample(rng.normal(size=(3, 1)), shape=(2, 3, 5))
     yield sample(rng.normal(size=()), shape=(4,))
-
-
-@join.samples
-def _(rng: np.random.Generator) -> Iterator[Sample]:
-    yield sample(rng.normal(size=(3, 2)), rng.normal(size=(3, 5)), rng.normal(size=(3, 0)), axis=1)
-    yield sample(rng.normal(size=(3,)), axis=0)

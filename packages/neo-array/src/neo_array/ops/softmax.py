@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,8 +13,8 @@ from neo_array._bind import need_arrays
 from neo_array._primitive import Sample, bind, primitive, sample
 from neo_array.backends.numpy import quiet
 from neo_array.ops.exponential import exp
-from neo_array.ops.reductions import keep_axes, normalize_axes, sum
-from neo_array.ops.shaping import permute_dims, reshape
+from neo_array.ops.reductions import along_axes, keep_axes, normalize_axes, sum
+from neo_array.ops.shaping import normalize_axis
 
 _Axes = tuple[int, ...]
 
@@ -33,9 +32,17 @@ def _in_float32(kernel: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def _maximum(x: Any, axis: Any) -> Any:
+    """Return the maximum, -inf over no elements; CuPy's knows no initial value."""
+    if x.size:
+        return x.max(axis=axis, keepdims=True)
+    axes = axis if isinstance(axis, tuple) else (axis,)
+    return np.full_like(x, -np.inf, shape=tuple(1 if i in axes else n for i, n in enumerate(x.shape)))
+
+
 def _highest(x: Any, axis: Any) -> Any:
     """Return the maximum to subtract before exp, 0 where it is infinite."""
-    high = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
+    high = _maximum(x, axis)
     return np.where(np.isfinite(high), high, 0)
 
 
@@ -60,13 +67,7 @@ reduce_logsumexp.kernel("torch")("neo_array.backends.torch_kernels.softmax:logsu
 
 def _weights(x: Array, axis: _Axes) -> Array:
     """Return exp(x - logsumexp(x)), which is that only on paper: for large x the difference has lost its digits."""
-    if len(axis) == 1:
-        return bind(normalized_exp, x, axis=axis[0])
-    rest = tuple(i for i in range(x.ndim) if i not in axis)
-    ordered = permute_dims(x, rest + axis)
-    flat = reshape(ordered, (*ordered.shape[: len(rest)], math.prod(ordered.shape[len(rest) :])))
-    weights = reshape(bind(normalized_exp, flat, axis=len(rest)), ordered.shape)
-    return permute_dims(weights, tuple(sorted(range(x.ndim), key=(rest + axis).__getitem__)))
+    return along_axes(lambda flat, at: bind(normalized_exp, flat, axis=at), x, axis)
 
 
 @reduce_logsumexp.vjp("x")
@@ -80,10 +81,12 @@ def _(t: Array, x: Array, *, axis: _Axes, keepdims: bool) -> Array:
 
 
 def logsumexp(x: Array, /, *, axis: Axis = None, keepdims: bool = False) -> Array:
-    """Return log(sum(exp(x))) over axes (all by default), without overflow; -inf over no elements."""
+    """Return log(sum(exp(x))) over axes (all by default), without overflow; -inf over no elements.
+
+    Over nothing but -inf it is -inf, and its derivatives are nan: mask such rows with `where`.
+    """
     need_arrays("logsumexp", x)
-    axes = normalize_axes("logsumexp", x, axis)
-    return bind(reduce_logsumexp, x, axis=axes, keepdims=keepdims) if axes else x
+    return bind(reduce_logsumexp, x, axis=normalize_axes("logsumexp", x, axis), keepdims=keepdims)
 
 
 # --- softmax ---
@@ -97,12 +100,12 @@ def normalized_exp(x: Array, /, *, axis: int) -> Array:
 @_in_float32
 @quiet
 def _(x: Any, *, axis: int) -> Any:
-    e = np.exp(x - x.max(axis=axis, keepdims=True, initial=-np.inf))
+    e = np.exp(x - _maximum(x, axis))
     e /= e.sum(axis=axis, keepdims=True)
     return e
 
 
-normalized_exp.kernel("torch")(lambda x, *, axis: x.softmax(axis))
+normalized_exp.kernel("torch")("neo_array.backends.torch_kernels.softmax:softmax")
 
 
 @normalized_exp.vjp("x")
@@ -116,9 +119,9 @@ def _(t: Array, out: Array, *, axis: int) -> Array:
 
 
 def softmax(x: Array, /, *, axis: int = -1) -> Array:
-    """Return exp(x) / sum(exp(x)) along an axis, without overflow."""
+    """Return exp(x) / sum(exp(x)) along an axis, without overflow; nan along an axis of -inf alone, or with inf."""
     need_arrays("softmax", x)
-    return bind(normalized_exp, x, axis=normalize_axes("softmax", x, axis)[0])
+    return bind(normalized_exp, x, axis=normalize_axis("softmax", x, axis))
 
 
 # --- log_softmax ---
@@ -132,7 +135,7 @@ def log_normalized(x: Array, /, *, axis: int) -> Array:
 @_in_float32
 @quiet
 def _(x: Any, *, axis: int) -> Any:
-    shifted = x - x.max(axis=axis, keepdims=True, initial=-np.inf)
+    shifted = x - _maximum(x, axis)
     shifted -= np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
     return shifted
 
@@ -153,7 +156,7 @@ def _(t: Array, out: Array, *, axis: int) -> Array:
 def log_softmax(x: Array, /, *, axis: int = -1) -> Array:
     """Return x - logsumexp(x) along an axis, without overflow: exact for logits of 1e4."""
     need_arrays("log_softmax", x)
-    return bind(log_normalized, x, axis=normalize_axes("log_softmax", x, axis)[0])
+    return bind(log_normalized, x, axis=normalize_axis("log_softmax", x, axis))
 
 
 for _op in (reduce_logsumexp, normalized_exp, log_normalized):
@@ -166,6 +169,8 @@ def _(rng: np.random.Generator) -> Iterator[Sample]:
     yield sample(rng.normal(size=(3, 5)), axis=(1,), keepdims=False)
     yield sample(rng.normal(size=(2, 3, 5)), axis=(0, 2), keepdims=True)
     yield sample(np.array([1e4, 1e4 - 1, -1e4]), axis=(0,), keepdims=False)
+    yield sample(rng.normal(size=()), axis=(), keepdims=False)
+    yield sample(rng.normal(size=(0, 3)), axis=(1,), keepdims=False)
 
 
 @normalized_exp.samples
@@ -174,3 +179,5 @@ def _(rng: np.random.Generator) -> Iterator[Sample]:
     yield sample(rng.normal(size=(3, 5)), axis=1)
     yield sample(rng.normal(size=(2, 3, 5)), axis=0)
     yield sample(np.array([1e4, 1e4 - 1, -1e4]), axis=0)
+    yield sample(rng.normal(size=(0, 3)), axis=1)
+    yield sample(rng.normal(size=(3, 0)), axis=1)
