@@ -57,6 +57,7 @@ class Policy(Generic[*Saved]):
       it, a backward that is linear in its cotangent is transposed.
 
     Both get Arrays, so that a Policy runs on every backend, and differentiates to any order through its own backward.
+    Under vmap both run once, on arrays that look like one example, and the result is that of a loop over the examples.
     `Policy` saves Arrays; `Policy[Array, int]` saves exactly one Array and one int, and types the residuals so.
 
     Example:
