@@ -52,7 +52,7 @@ def test_cases_and_backends_can_be_chosen() -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (("nothing",), "case: no such case, got 'nothing', expected some of mlp_step, chain"),
+        (("nothing",), "case: no such case, got 'nothing', expected some of mlp_step, chain, dispatch"),
         (("--backend", "jax"), "--backend: no such backend, got 'jax', expected numpy or torch"),
     ],
 )
