@@ -26,6 +26,7 @@ ALLOWED = {
 
 # Distributions whose import name is another.
 IMPORT_NAMES = {"cupy-cuda12x": "cupy", "scikit-learn": "sklearn"}
+COMPANIONS = {"cupyx": "cupy"}  # what else comes in a distribution
 
 every_package = pytest.mark.parametrize("package", PACKAGES.values(), ids=PACKAGES)
 
@@ -115,6 +116,7 @@ def test_every_third_party_import_is_declared(package: Package) -> None:
                 imported |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 imported.add(node.module.partition(".")[0])
-    third_party = imported - sys.stdlib_module_names - {package.import_name}
+    others = imported - sys.stdlib_module_names - {package.import_name}
+    third_party = {COMPANIONS.get(name, name) for name in others}
     assert third_party <= declared
     assert import_names(package.dependencies) <= third_party, "a declared dependency is never imported"
