@@ -141,6 +141,8 @@ def test_sharing_is_refused_where_it_is_impossible(device: str) -> None:
             na.asarray(value, device=device, copy=False)
     with pytest.raises(ValueError, match="copy"):
         na.asarray(np.array([1.0]), dtype=na.float32, device=device, copy=False)
+    with pytest.raises(ValueError, match="copy"):  # np.dtype("f8") == None
+        na.asarray(np.array([1.0], np.float32), dtype=na.float64, device=device, copy=False)
 
 
 @every_device

@@ -172,3 +172,9 @@ def test_dtypes_that_numpy_has_twice_are_one(code: str, device: str) -> None:
     np.testing.assert_array_equal(x.numpy(), [1, 2])
     if values.dtype.isnative:
         assert na.asarray(values, device=device, copy=False).numpy().ctypes.data == values.ctypes.data
+
+
+@pytest.mark.skipif(find_spec("ml_dtypes") is None, reason="ml_dtypes is not installed")
+def test_bfloat16_arrays_share_one_dtype_object() -> None:
+    x, y = (na.asarray(values, dtype="bfloat16") for values in ([1.0], [2.0]))
+    assert x.dtype is y.dtype is (x + y).dtype is na.zeros(1, dtype="bfloat16").dtype

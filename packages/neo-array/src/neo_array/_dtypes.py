@@ -60,7 +60,7 @@ def as_dtype(dtype: object) -> DType:
 
 def canonical(dtype: np.dtype[Any]) -> DType:
     """Return the one object for a dtype, in this machine's byte order: NumPy has two for int64, one of each C type."""
-    return DTYPES.get(dtype.name, dtype.newbyteorder("="))
+    return _bfloat16() if dtype.name == "bfloat16" else DTYPES.get(dtype.name, dtype.newbyteorder("="))
 
 
 def _bfloat16() -> DType:

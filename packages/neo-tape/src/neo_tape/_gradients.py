@@ -13,10 +13,11 @@ from typing import Any, Concatenate, Literal, TypeAlias, overload
 
 from typing_extensions import ParamSpec, TypeVar
 
-from neo_array import Array, DTypeError, ShapeError, asarray
+from neo_array import Array, DTypeError, ShapeError, asarray, ones_like
 from neo_array._array import wrap
 from neo_array._bind import is_differentiable, weak
 from neo_array._levels import current_stack, entered, left, set_stack
+from neo_array.backends import example
 from neo_tape._inputs import Inputs
 from neo_tape._products import _split_aux
 from neo_tape._tape import Tape
@@ -128,7 +129,7 @@ def value_and_grad(f: Any, argnums: Any = 0, *, argnames: Any = None, has_aux: b
             left(tape)
         output, aux = _split_aux(result, "value_and_grad") if has_aux else (result, None)
         value = _checked_scalar(output)
-        found = tape.walk([value._id], [wrap(weak(1.0, value))], consume=True)
+        found = tape.walk([value._id], [_one(value)], consume=True)
         gradient = inputs.gradients(found)
         return ((value, aux), gradient) if has_aux else (value, gradient)
 
@@ -202,6 +203,12 @@ def grad(f: Any, argnums: Any = 0, *, argnames: Any = None, has_aux: bool = Fals
 def _forget_annotations(run: Any) -> Any:
     run.__annotations__ = {}  # those of f, which say nothing about what is returned here
     return run
+
+
+def _one(value: Array) -> Array:
+    """Return the cotangent that a walk begins with. The constant that is kept for 1.0 may live on the host."""
+    constant = weak(1.0, value)
+    return wrap(constant) if constant.device == example(value._raw).device else ones_like(value)
 
 
 def _checked_scalar(output: Any) -> Array:
