@@ -19,6 +19,22 @@ from tests.neo_array.devices import every_device, needs_torch
 
 # --- Numbers and lists ---
 @every_device
+@pytest.mark.parametrize("dtype", [None, "uint64"])
+def test_integers_beyond_int64_keep_every_digit_beside_small_ones(dtype: str | None, device: str) -> None:
+    values = [2**63 + 1, 1, 2**64 - 1]
+    x = na.asarray(values, dtype=dtype, device=device)
+    assert x.dtype == na.uint64
+    assert x.numpy().tolist() == values
+
+
+@every_device
+@pytest.mark.parametrize("values", [[2**63, -1], [2**64, 1]])
+def test_integers_that_no_dtype_holds_are_refused(values: list[int], device: str) -> None:
+    with pytest.raises(na.DTypeError, match=r"no integer dtype|known dtype"):
+        na.asarray(values, device=device)
+
+
+@every_device
 @pytest.mark.parametrize(
     ("values", "dtype", "shape"),
     [

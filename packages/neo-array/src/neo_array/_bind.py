@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _SCALARS: Final = (bool, int, float, complex)
 _CONSTANTS: Final[dict[tuple[type, object, object, object], Any]] = {}
 _MOST_CONSTANTS: Final = 4096
+_UNSIGNED: Final = {"uint16", "uint32", "uint64"}
 _RARE: Final = {
     "bool",
     "uint16",
@@ -197,6 +198,10 @@ def _run(op: Op, kernel: Callable[..., Any], raws: list[Any], arrays: Sequence[A
     except NeoError:
         raise
     except Exception as error:
+        if _UNSIGNED & {str(a.dtype) for a in arrays if type(a) is Array}:
+            found = _by_numpy(op, raws, params)
+            if found is not None:
+                return found
         if op.explain_error is not None:
             op.explain_error(*arrays, **params)
         shapes = [a.shape for a in arrays if type(a) is Array]
@@ -217,6 +222,24 @@ def _run(op: Op, kernel: Callable[..., Any], raws: list[Any], arrays: Sequence[A
             ) from error
         error.add_note(f"{op.__name__}: on shapes {shapes} of {dtypes}" + (f" with {dict(params)}" if params else ""))
         raise
+
+
+def _by_numpy(op: Op, raws: list[Any], params: Params) -> Any:
+    """Run NumPy's kernel on the host's memory of another library, or return None if there is none or it fails too.
+
+    torch stores unsigned integers of more than 8 bits, and has few kernels for them.
+    """
+    numpy, backend = backends.named("numpy"), backends.of(raws[0])
+    place = backend.device_of(raws[0])
+    if backend is numpy or numpy.NAME not in op.sources or place.place != "cpu":
+        return None
+    try:
+        with np.errstate(all="ignore"):
+            out = kernel_for(op, backend=numpy)(*map(backend.to_numpy, raws), **params)
+    except Exception:  # noqa: BLE001  (the first error is the one to explain)
+        return None
+    made = [backend.asarray(asraw(r), None, place, True) for r in (out if op.multi else (out,))]
+    return tuple(made) if op.multi else made[0]
 
 
 def asraw(raw: Any) -> Any:

@@ -62,6 +62,8 @@ def asarray(
         values = np.array(obj)
     except ValueError as error:
         raise ShapeError(f"asarray: the nested lists are ragged ({error}); make all rows equally long") from None
+    if values.dtype.kind == "f" and (wanted is None or wanted.kind in "iu"):
+        values = _exact_integers(obj, values)
     known_dtype(values.dtype, obj)
     if wanted is None and not isinstance(obj, np.generic):
         wanted = {"f": _dtypes.float32, "i": _dtypes.int64, "c": _dtypes.complex64}.get(values.dtype.kind)
@@ -70,6 +72,18 @@ def asarray(
         check_fits("asarray", values, wanted)
     place = as_device(device)
     return wrap(backends.named(place.backend).asarray(values, wanted, place, True))
+
+
+def _exact_integers(obj: object, values: Any) -> Any:
+    """Return lists of integers as integers where NumPy made floats of them: where only some are beyond int64."""
+    if not (np.abs(values) >= 2.0**63).any():
+        return values
+    exact = np.array(obj, dtype=object)
+    if not all(isinstance(x, int) for x in exact.flat):
+        return values
+    if exact.min() < 0 or exact.max() >= 2**64:
+        raise DTypeError("asarray: the integers fit no integer dtype; make floats of them, or keep them in range")
+    return exact.astype(np.uint64)
 
 
 def check_fits(op: str, values: Any, dtype: DType) -> None:
