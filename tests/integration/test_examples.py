@@ -24,5 +24,12 @@ def test_circles_is_written_in_under_40_lines() -> None:
     assert len((EXAMPLES / "circles.py").read_text().splitlines()) < 40
 
 
+def test_clipping_each_examples_gradient_keeps_a_regression_on_course() -> None:
+    found = re.search(r"weights: ([\d.]+) with clipping, ([\d.]+) without", run("per_example_gradients.py"))
+    assert found is not None
+    assert float(found[1]) <= 0.05
+    assert float(found[2]) >= 1.0
+
+
 def test_every_example_is_run_here() -> None:
-    assert {path.name for path in EXAMPLES.glob("*.py")} == {"circles.py"}
+    assert {path.name for path in EXAMPLES.glob("*.py")} == {"circles.py", "per_example_gradients.py"}
