@@ -86,7 +86,7 @@ def test_custom_gradient_runs_where_only_neo_tape_is_installed(tape_python: Path
 def test_neo_tape_installs_no_vendor_library(tape_python: Path) -> None:
     listing = json.loads(run_python(tape_python, "-m", "pip", "list", "--format=json"))
     names = {entry["name"].lower().replace("-", "_") for entry in listing}
-    assert names - {"pip", "setuptools"} == {"neo_array", "neo_tape", "numpy", "optree", "typing_extensions"}
+    assert names - {"pip", "setuptools"} == {"neo_array", "neo_tape", "numpy", "optree", "scipy", "typing_extensions"}
 
 
 def test_importing_neo_array_loads_no_vendor_library() -> None:
