@@ -51,7 +51,9 @@ class Array:
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            """Give an array its id when it is first asked for: what no level ever looks at needs none."""
+            """Answer for an empty slot: an id is given when it is first asked for, and nothing was exported yet."""
+            if name == "_exported":
+                return False
             if name != "_id":
                 raise AttributeError(f"'Array' object has no attribute {name!r}", name=name, obj=self)
             with _id_lock:

@@ -152,7 +152,7 @@ def generate_donate(op: Primitive[..., Any], names: dict[str, Any]) -> Callable[
     )
     shown = "_OPEN or _RETAINED or _current_stack() is not _EMPTY"
     checks += " and _raw.dtype in _INEXACT" if op.floating else ""
-    refusal = f"_kernel is None or {shown} or hasattr({first}, '_exported') or not (_sole_owner(_raw, 2){checks})"
+    refusal = f"_kernel is None or {shown} or {first}._exported or not (_sole_owner(_raw, 2){checks})"
     lines = [
         f"def donate(_to, {signature(op)}):",
         f"    _raw = {first}._raw",

@@ -138,7 +138,7 @@ def _given_up(op: Primitive[..., Any], xs: list[Array], others: tuple[list[Array
     first: list[Any] = []
     for x in xs:
         raw = x._raw
-        if type(raw) is not kind or raw.dtype is not dtype or hasattr(x, "_exported") or not sole_owner(raw, 2):
+        if type(raw) is not kind or raw.dtype is not dtype or x._exported or not sole_owner(raw, 2):
             return None
         first.append(raw)
     columns = [[x._raw for x in column] for column in others]
