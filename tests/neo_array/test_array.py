@@ -211,7 +211,7 @@ def test_repr_obeys_the_users_print_options_and_exports_nothing(device: str) -> 
     x = na.asarray([1 / 3], device=device)
     with np.printoptions(precision=2):
         assert repr(x).startswith("Array([0.33],")
-    assert not hasattr(x, "_exported")
+    assert not x._exported
 
 
 @every_device

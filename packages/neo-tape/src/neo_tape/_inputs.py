@@ -7,7 +7,6 @@ from typing import Any, NoReturn
 import numpy as np
 
 from neo_array import Array, DTypeError, alias, asarray, tree, zeros_like
-from neo_array._array import next_id
 from neo_array._bind import is_differentiable
 from neo_array.backends import is_raw
 
@@ -30,7 +29,6 @@ class Inputs:
                 if not is_differentiable(leaf):
                     continue
                 opened = alias.bind(leaf)
-                opened._id = next_id()  # it would be given when it is asked for, which takes longer
             elif isinstance(leaf, float | complex | np.inexact):
                 opened = asarray(leaf)
             elif is_raw(leaf):
