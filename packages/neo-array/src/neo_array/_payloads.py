@@ -151,12 +151,12 @@ def _given_up(op: Primitive[..., Any], xs: list[Array], others: tuple[list[Array
 
 def donate_carefully(op: Primitive[..., Any], to: Donated, x: Array, /, *args: Any, **params: Any) -> Any:
     """Run an op out of place and give up its first argument all the same."""
+    out = op.bind(x, *args, **params)
     spare = _another(x, x._raw)
-    spare._id = x._id  # to the levels it is the same array: what they know of x holds for it
+    spare._id = x._id  # to the levels, this op's entry included, it is the same array: what they know of x holds for it
     for ref in (*OPEN.copy(), *RETAINED.copy()):
         level: Level | None = ref()
         if level is not None:
             level.rescue(x, spare)
-    out = op.bind(x, *args, **params)
     x._raw = to
     return out

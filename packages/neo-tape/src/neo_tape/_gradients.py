@@ -110,9 +110,7 @@ def value_and_grad(f: Any, argnums: Any = 0, *, argnames: Any = None, has_aux: b
         >>> value.item(), gradient.numpy().tolist()
         (5.0, [2.0, 4.0])
     """
-    if argnames is not None and argnums != 0:
-        raise DTypeError(f"value_and_grad: give argnums or argnames, not both, got {argnums!r} and {argnames!r}")
-    select = _by_name(f, argnames) if argnames is not None else _by_number(argnums)
+    select = _selection(f, argnums, argnames, "value_and_grad")
 
     @functools.wraps(f)
     def run(*args: Any, **kwargs: Any) -> Any:
@@ -231,11 +229,18 @@ def _checked_scalar(output: Any) -> Array:
     return output
 
 
-def _by_number(argnums: Any) -> Any:
+def _selection(f: Any, argnums: Any, argnames: Any, who: str) -> Any:
+    """Return a function from a call's arguments to those that are differentiated, and a way to put them back."""
+    if argnames is not None and argnums != 0:
+        raise DTypeError(f"{who}: give argnums or argnames, not both, got {argnums!r} and {argnames!r}")
+    return _by_number(argnums, who) if argnames is None else _by_name(f, argnames, who)
+
+
+def _by_number(argnums: Any, who: str) -> Any:
     single = type(argnums) is int
     if not single and not (isinstance(argnums, tuple | list) and all(type(n) is int for n in argnums)):
         raise DTypeError(
-            f"value_and_grad: argnums must be an int or a tuple or list of ints, got {argnums!r}; names go in argnames="
+            f"{who}: argnums must be an int or a tuple or list of ints, got {argnums!r}; names go in argnames="
         )
 
     def select(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
@@ -243,12 +248,12 @@ def _by_number(argnums: Any) -> Any:
         for n in (argnums,) if single else argnums:
             if not -count <= n < count:
                 raise DTypeError(
-                    f"value_and_grad: argnums={argnums} but the call has {count} positional arguments; "
+                    f"{who}: argnums={argnums} but the call has {count} positional arguments; "
                     "pass the differentiated ones by position, or name them with argnames="
                 )
         numbers = [argnums % count] if single else [n % count for n in argnums]
         if len(set(numbers)) != len(numbers):
-            raise DTypeError(f"value_and_grad: argnums={argnums} names an argument twice")
+            raise DTypeError(f"{who}: argnums={argnums} names an argument twice")
 
         def put_back(values: Any) -> tuple[list[Any], dict[str, Any]]:
             replaced = list(args)
@@ -261,7 +266,7 @@ def _by_number(argnums: Any) -> Any:
     return select
 
 
-def _by_name(f: Any, argnames: str | tuple[str, ...]) -> Any:
+def _by_name(f: Any, argnames: str | tuple[str, ...], who: str) -> Any:
     names = (argnames,) if isinstance(argnames, str) else tuple(argnames)
 
     def select(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
@@ -272,7 +277,7 @@ def _by_name(f: Any, argnames: str | tuple[str, ...]) -> Any:
         homes = [bound.arguments if n in bound.arguments else bound.arguments.get(extra, {}) for n in names]
         for name, home in zip(names, homes, strict=True):
             if name not in home:
-                raise DTypeError(f"value_and_grad: argnames={argnames!r}, but f has arguments {list(bound.arguments)}")
+                raise DTypeError(f"{who}: argnames={argnames!r}, but f has arguments {list(bound.arguments)}")
 
         def put_back(values: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
             for name, home in zip(names, homes, strict=True):

@@ -39,8 +39,8 @@ class BatchedRule:
         self.level = level
         self.inputs: list[Meta | None] = rule.inputs
         self.slots: list[tuple[str, Any]] = rule.slots
-        given, self.output_axes, self.kept_axes = axes
-        places = dict(zip(rule.numbers(), given, strict=True))
+        self.given_axes, self.output_axes, self.kept_axes = axes
+        places = dict(zip(rule.numbers(), self.given_axes, strict=True))
         self.input_axes = [places.get(i) for i in range(len(rule.inputs))]  # one for each leaf, as gradients are
 
     def numbers(self) -> list[int]:
@@ -79,6 +79,13 @@ class BatchedRule:
             None if t is None or axis is None else self._gathered(t, axis)
             for t, axis in zip(pushed, self.output_axes, strict=True)
         )
+
+    def again(self, arrays: list[Array]) -> list[Array]:
+        """Make the call anew on other batches."""
+        outputs = self._run(lambda: self.rule.again(self._wrapped(arrays, self.given_axes)))
+        return [
+            x if axis is None else self._gathered(x, axis) for x, axis in zip(outputs, self.output_axes, strict=True)
+        ]
 
     def _run(self, f: Callable[[], R]) -> R:
         """Run under the vmap of the call: it may have ended, but what backward closes over belongs to it."""

@@ -104,7 +104,7 @@ def call_policy(cls: Any, context: type[Any], args: tuple[Any, ...], kwargs: dic
         set_stack(stack)
     if OPEN and (not levels or CROWD):
         check_strangers(stack, policy_call, tuple(everything))
-    return _show(cls, policy, stack, guarded, inputs, in_tree, output)
+    return _show(cls, policy, stack, guarded, inputs, in_tree, output, options)
 
 
 def _show(
@@ -115,6 +115,7 @@ def _show(
     inputs: list[Any],
     in_tree: Any,
     output: Any,
+    options: dict[str, Any],
 ) -> Any:
     """Give the outputs ids of their own, and show `policy_call` to the levels."""
     leaves, out_tree = tree.flatten(output)
@@ -124,6 +125,8 @@ def _show(
             raise PolicyError(f"{cls.__name__}.forward: must return Arrays, or pytrees of them, got {type(x).__name__}")
     saved, saved_tree = tree.flatten(getattr(policy.ctx, "_saved", ()))
     rule = Rule(cls, policy, inputs, in_tree, outputs, out_tree, saved, saved_tree)
+    values = [None if type(x) is Array else x for x in inputs]
+    rule.again = functools.partial(_call_again, cls, type(policy.ctx), values, in_tree, options)
     for guard in guarded:
         if isinstance(guard, Guard):
             guard.check(outputs, "returns")
@@ -135,6 +138,15 @@ def _show(
         for index in range(view.start, end):
             stack.levels[index].see(stack, index, policy_call, arguments, {"rule": view.rule}, tuple(view.fresh))
     return tree.unflatten(out_tree, found[-1].fresh)
+
+
+def _call_again(
+    cls: Any, context: type[Any], values: list[Any], in_tree: Any, options: dict[str, Any], arrays: list[Array]
+) -> list[Array]:
+    """Make a call anew with other Arrays, and return the outputs' leaves."""
+    rest = iter(arrays)
+    inputs = [next(rest) if value is None else value for value in values]
+    return tree.leaves(call_policy(cls, context, tree.unflatten(in_tree, inputs), options))
 
 
 @functools.cache

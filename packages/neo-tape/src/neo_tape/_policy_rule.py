@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from neo_array import Array, PolicyError, primitive, tree
@@ -13,6 +14,8 @@ from neo_tape._transpose import NotLinearError, transpose
 
 class Rule:
     """One call of a Policy, as the option of `policy_call`: structures, and how to rebuild the instance."""
+
+    again: Callable[[list[Array]], list[Array]]  # makes the call anew, with other input Arrays
 
     def __init__(
         self,

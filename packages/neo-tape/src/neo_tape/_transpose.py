@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from neo_array import Array
+from neo_array import Array, NeoError
 from neo_array._levels import Args, Params, Recorder, Stack, current_stack, entered, left, set_stack
 from neo_array._payloads import Batched
 from neo_tape._tape import Tape
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from neo_array._levels import Op
 
 
-class NotLinearError(Exception):
+class NotLinearError(NeoError, TypeError):
     """The function is not linear; the message names the op that shows it."""
 
 
@@ -39,11 +39,12 @@ class LinearTape(Tape):
         return any((type(x) is Array and self.knows(x)) or (type(x) is tuple and self._keeps_watched(x)) for x in kept)
 
 
-def _holder(x: Array) -> Array:
-    """Return the array itself, or the one that holds its batches, whose values can be read."""
-    while type(x._raw) is Batched:
-        x = x._raw.inner
-    return x
+def is_zero(x: Array) -> bool:
+    """Tell whether all elements are zero, in all batches."""
+    other = x != 0
+    while type(other._raw) is Batched:  # what holds the batches can be read
+        other = other._raw.inner
+    return not other.raw.any()
 
 
 def transpose(
@@ -58,7 +59,7 @@ def transpose(
     finally:
         set_stack(outer)
         left(tape)
-    if any(r is not None and _holder(r != 0).raw.any() for r in results):
+    if not all(r is None or is_zero(r) for r in results):
         raise NotLinearError("it is not zero at zero")
     pairs = [(r, c) for r, c in zip(results, cotangents, strict=True) if r is not None and c is not None]
     found = tape.walk([r._id for r, _ in pairs], [c for _, c in pairs], consume=True)

@@ -1,0 +1,90 @@
+"""Recording ops as they run, so that they can be run again on other values.
+
+A recording is a list of equations: data, not closures, and no value but the constants. It is what `linearize` replays
+with other tangents, and what `checkpoint` replays to compute again what it did not keep.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from neo_array import Array, LevelError
+from neo_array._levels import Args, Params, retain
+from neo_tape._tape import Tape
+
+if TYPE_CHECKING:
+    from neo_array._levels import Op
+
+Ids: TypeAlias = "tuple[int, ...]"
+Equation: TypeAlias = "tuple[Op, Args, Ids, Params, Ids]"  # op, arguments, their ids (0: the argument itself), results'
+
+
+def operands(op: Op, args: Args, params: Params) -> Args:
+    """Return what the op was called with. One without kernels stands for a call, and its rule says what belongs to it.
+
+    Raises:
+        LevelError: if its rule does not know how to make the call again.
+    """
+    if op.sources:
+        return args
+    rule = params.get("rule")
+    if not hasattr(rule, "again"):
+        raise LevelError(
+            f"{op.__name__}: is made of other ops, and its rule has no `again` to run them anew, which linearize and "
+            "checkpoint need; call it outside of the function that they are given"
+        )
+    return args[: len(params["rule"].numbers())]
+
+
+def run_again(op: Op, args: Sequence[Any], params: Params) -> tuple[Array, ...]:
+    """Run an op on other values, and return the tuple of its results."""
+    if not op.sources:
+        return tuple(params["rule"].again(list(args)))
+    out = op.bind(*args, **params)
+    return out if op.multi else (out,)
+
+
+class Recording(Tape):
+    """A level that keeps equations for entries. What it records is for its subclasses to say."""
+
+    __slots__ = ("_dying", "inputs", "outputs")
+    inputs: list[int]
+    outputs: list[int]
+    _dying: list[Ids]  # for each equation, the ids that nothing after it uses
+
+    def add(self, op: Op, args: Args, ids: Ids, params: Params, out: Any) -> None:
+        """Append an equation; the arguments that have ids are not kept."""
+        kept = tuple([None if i else a for a, i in zip(args, ids, strict=True)])
+        results = tuple([o._id for o in out]) if op.multi else (out._id,)
+        self.entries.append((op, kept, ids, params, results))
+
+    def finish(self, inputs: Sequence[int], outputs: list[int]) -> None:
+        """Drop what the outputs do not need. From here on the recording can be run; it takes those inputs it uses."""
+        alive = set(outputs)
+        kept: list[Equation] = []
+        dying: list[Ids] = []
+        for equation in reversed(self.entries):
+            _, _, sources, _, results = equation
+            if alive.isdisjoint(results):
+                continue
+            dead = {*sources, *results} - alive
+            alive.update(sources)
+            kept.append(equation)
+            dying.append(tuple(dead - {0}))
+        self.entries[:] = reversed(kept)
+        self._dying = dying[::-1]
+        self.inputs = [i for i in inputs if i in alive]
+        self.outputs = outputs
+        retain(self)  # a donation shall leave the constants alone
+
+    def run(self, arrays: Sequence[Array]) -> list[Array]:
+        """Run the ops on these values of the inputs, and return the outputs. Nothing is held longer than it is used."""
+        values: dict[int, Any] = dict(zip(self.inputs, arrays, strict=True))
+        for (op, args, sources, params, results), dying in zip(self.entries, self._dying, strict=True):
+            given = [values[i] if i else a for a, i in zip(args, sources, strict=True)]
+            values.update(zip(results, run_again(op, given, params), strict=True))
+            del given
+            for i in dying:
+                values.pop(i, None)
+        return [values[i] for i in self.outputs]
