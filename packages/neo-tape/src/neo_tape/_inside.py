@@ -8,6 +8,7 @@ that are still alive. So closures, and what leaves the function by another way t
 from __future__ import annotations
 
 import functools
+import threading
 import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -15,7 +16,18 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from neo_array import Array, Device, DType, alias, broadcast_to, full, primitive
 from neo_array._array import wrap
 from neo_array._bind import accumulate, is_differentiable
-from neo_array._levels import Args, Level, Params, Recorder, Stack, current_stack, entered, left, set_stack
+from neo_array._levels import (
+    Args,
+    Level,
+    Params,
+    Recorder,
+    Stack,
+    check_strangers,
+    current_stack,
+    entered,
+    left,
+    set_stack,
+)
 from neo_tape._keeping import Keep, Kept
 from neo_tape._meta import Meta
 from neo_tape._planning import must_run
@@ -35,7 +47,20 @@ class Inside(Recording):
     Its rule as an op is to run again, under a level of its own, with everything hidden that was hidden then.
     """
 
-    __slots__ = ("_closures", "_hide", "_made", "_metas", "_plans", "derived", "hidden", "kept", "outs", "produced")
+    __slots__ = (
+        "_closures",
+        "_concluded",
+        "_hide",
+        "_lock",
+        "_made",
+        "_metas",
+        "_plans",
+        "derived",
+        "hidden",
+        "kept",
+        "outs",
+        "produced",
+    )
 
     def __init__(self, keep: Keep, hide: Hide) -> None:
         super().__init__([])
@@ -45,6 +70,8 @@ class Inside(Recording):
         self.outs: tuple[Array, ...] = ()
         self.derived: tuple[bool, ...] = ()
         self._hide = hide
+        self._lock = threading.RLock()  # threads that inherit the context record here too
+        self._concluded = False
         self._closures: dict[int, Array] = {}
         self._made: list[weakref.ref[Array]] = []
         self._metas: dict[int, Meta] = {}
@@ -59,6 +86,13 @@ class Inside(Recording):
         return array._id in self.produced or any(owns(level, array) for level in self.hidden)
 
     def see(self, stack: Stack, index: int, op: Op, args: Args, params: Params, out: Any) -> None:
+        with self._lock:
+            if self._concluded:  # the context was copied inside, and lives on: what was hidden then would see nothing
+                check_strangers(Stack(stack.levels, stack.levels, None), op, args)
+            else:
+                self._record(op, args, params, out)
+
+    def _record(self, op: Op, args: Args, params: Params, out: Any) -> None:
         given = operands(op, args, params)
         self.add(op, given, tuple(map(self._source, given)), params, out)
         self.kept.offer(op, given, params, out)
@@ -84,6 +118,8 @@ class Inside(Recording):
 
     def conclude(self) -> tuple[Array, ...]:
         """Find what is alive of all that was made, drop what it does not need, and return the arguments."""
+        with self._lock:
+            self._concluded = True
         nested = any(isinstance(level, Inside) for level in self.hidden)  # it shall know constants too, as made
         alive = [x for ref in self._made if (x := ref()) is not None and (nested or x._id in self.watched)]
         self.outs = tuple(alive)

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from neo_array import Array, PolicyError, asarray, tree
 from neo_array._array import next_id
 from neo_array._bind import is_differentiable
-from neo_array._levels import CROWD, OPEN, Args, Level, Params, Stack, check_strangers, current_stack, set_stack
+from neo_array._levels import COMPLETE, OPEN, Args, Level, Params, Stack, check_strangers, current_stack, set_stack
 from neo_tape._policy_batch import layers, views
 from neo_tape._policy_rule import Rule, policy_call
 from neo_tape._tangent import Tangent
@@ -42,8 +43,12 @@ class Guard(Level):
         self.record = record
         self.watched = level.watched
         self._inputs = inputs
-        self._start = start
+        self._start: float = start
         self._policy = policy
+
+    def end(self) -> None:
+        """Say that forward has ended: in a context that was copied inside, new arrays are not its own."""
+        self._inputs, self._start = frozenset(), math.inf
 
     def knows(self, array: Array) -> bool:
         return self.record and self.level.knows(array)
@@ -70,7 +75,7 @@ class Guard(Level):
             self.check(args, f"uses, in {op.__name__},")
         if self.record:
             levels = tuple(each.level if isinstance(each, Guard) else each for each in stack.levels)
-            self.level.see(Stack(levels, stack.chain), index, op, args, params, out)
+            self.level.see(stack.with_active(levels), index, op, args, params, out)
 
 
 def call_policy(cls: Any, context: type[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -97,21 +102,26 @@ def call_policy(cls: Any, context: type[Any], args: tuple[Any, ...], kwargs: dic
         else level
         for i, level in enumerate(levels)
     )
+    guards = [each for each in guarded if isinstance(each, Guard)]
     try:
-        set_stack(Stack(guarded, stack.chain))
-        output = policy.forward(*tree.unflatten(in_tree, inputs), **options)
+        try:
+            set_stack(stack.with_active(guarded))
+            output = policy.forward(*tree.unflatten(in_tree, inputs), **options)
+        finally:
+            set_stack(stack)
+        if OPEN and stack.mark is not COMPLETE[0]:
+            check_strangers(stack, policy_call, tuple(everything))
+        return _show(cls, policy, stack, guards, inputs, in_tree, output, options)
     finally:
-        set_stack(stack)
-    if OPEN and (not levels or CROWD):
-        check_strangers(stack, policy_call, tuple(everything))
-    return _show(cls, policy, stack, guarded, inputs, in_tree, output, options)
+        for guard in guards:
+            guard.end()
 
 
 def _show(
     cls: Any,
     policy: Any,
     stack: Stack,
-    guarded: tuple[Level, ...],
+    guards: list[Guard],
     inputs: list[Any],
     in_tree: Any,
     output: Any,
@@ -127,10 +137,9 @@ def _show(
     rule = Rule(cls, policy, inputs, in_tree, outputs, out_tree, saved, saved_tree)
     values = [None if type(x) is Array else x for x in inputs]
     rule.again = functools.partial(_call_again, cls, type(policy.ctx), values, in_tree, options)
-    for guard in guarded:
-        if isinstance(guard, Guard):
-            guard.check(outputs, "returns")
-            guard.check(saved, "saves")
+    for guard in guards:
+        guard.check(outputs, "returns")
+        guard.check(saved, "saves")
     found = views(stack, rule, rule.input_arrays(inputs), outputs, rule.kept_arrays(saved))
     ends = [view.start for view in found[1:]] + [len(stack.levels)]
     for view, end in zip(found, ends, strict=True):
