@@ -7,8 +7,8 @@ from neo_tape._checkpoint import checkpoint_sequence as checkpoint_sequence
 from neo_tape._checks import check_grads as check_grads
 from neo_tape._gradients import grad as grad
 from neo_tape._gradients import value_and_grad as value_and_grad
-from neo_tape._jacobians import hessian as hessian
-from neo_tape._jacobians import hvp as hvp
+from neo_tape._hessians import hessian as hessian
+from neo_tape._hessians import hvp as hvp
 from neo_tape._jacobians import jacfwd as jacfwd
 from neo_tape._jacobians import jacrev as jacrev
 from neo_tape._linearize import linear_transpose as linear_transpose
