@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from neo_array import Array, Device, DType, alias, broadcast_to, full, primitive
@@ -31,6 +31,7 @@ from neo_array._levels import (
 from neo_tape._keeping import Keep, Kept
 from neo_tape._meta import Meta
 from neo_tape._planning import must_run
+from neo_tape._policy_batch import layers
 from neo_tape._recording import Recording, operands, run_again
 from neo_tape._tangent import Tangent
 from neo_tape._tape import Tape
@@ -156,11 +157,25 @@ class Inside(Recording):
     def pull(self, cotangents: list[Array | None], arrays: tuple[Array, ...], wanted: list[bool]) -> list[Array | None]:
         """Run again under a tape, and walk back."""
         found: list[Array | None]
-        if any(owns(level, x) for level in current_stack().levels for x in arrays):
+        if self._concerns_levels(arrays):
             found = self._hide(lambda: self._walk(cotangents, arrays, wanted, self._run_all), self.kept.keep)
         else:
             found = self._walk(cotangents, arrays, wanted, self._run_needed)
         return found
+
+    def _concerns_levels(self, arrays: tuple[Array, ...]) -> bool:
+        """Tell whether an open level follows what is computed again: what was kept would be a constant to it."""
+        levels = current_stack().levels
+        used = (*arrays, *self._constants()) if levels and self.kept.values else arrays
+        return any(owns(level, each) for level in levels for x in used for each in layers(x))
+
+    def _constants(self) -> Iterator[Array]:
+        """Go over the Arrays that the call used and that no hidden level knew; a level outside may know them."""
+        for _, args, _, params, _ in self.entries:
+            yield from (a for a in args if type(a) is Array)
+            rule = params.get("rule")
+            if isinstance(rule, Inside):
+                yield from rule._constants()
 
     def push(self, tangents: tuple[Array | None, ...], arrays: tuple[Array, ...]) -> tuple[Array | None, ...]:
         """Run again with tangents."""
