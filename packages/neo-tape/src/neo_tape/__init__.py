@@ -2,6 +2,7 @@
 
 from neo_array import Array as Array
 from neo_array import PolicyError as PolicyError
+from neo_tape._check_policy import check_policy as check_policy
 from neo_tape._checkpoint import checkpoint as checkpoint
 from neo_tape._checkpoint import checkpoint_sequence as checkpoint_sequence
 from neo_tape._checks import check_grads as check_grads
@@ -18,6 +19,7 @@ from neo_tape._policy import Policy as Policy
 from neo_tape._policy import function as function
 from neo_tape._products import jvp as jvp
 from neo_tape._products import vjp as vjp
+from neo_tape._samples import samples as samples
 from neo_tape._stop import stop_gradient as stop_gradient
 from neo_tape._transpose import NotLinearError as NotLinearError
 from neo_tape._version import __version__ as __version__
