@@ -441,7 +441,7 @@ def test_sizes_are_warned_of_unless_another_sample_tells() -> None:
 def test_every_right_rule_is_found_wrong_when_its_gradient_is_off() -> None:
     found = []
     for name, (rule, args, options) in right("numpy").items():
-        if "backward" not in vars(rule) or name in ("empty", "only some arguments") or options.get("values") is False:
+        if not isinstance(rule, type) or name in ("empty", "only some arguments") or options.get("values") is False:
             continue
 
         def backward(self: Any, grad: Any, rule: Any = rule) -> Any:

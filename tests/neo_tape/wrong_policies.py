@@ -172,7 +172,7 @@ class JvpBesideAnotherBackward:
         return tangent
 
 
-@wrong("jvp not linear", "jvp is not linear in its tangents.*for the output")
+@wrong("jvp not linear", "jvp is not linear in its tangents.*in the output")
 class JvpNotLinear:
     def jvp(self: Any, tangent: Array) -> Any:
         return na.clip(tangent, -100.0, 100.0) * na.cos(self.ctx.release[0])

@@ -101,12 +101,14 @@ class Case:
         """Return the error to raise."""
         return MistakeError(f"{self.name}: {text}")
 
-    def same(self, got: Sequence[Array], expected: Sequence[Array], names: Sequence[str], text: str) -> None:
+    def same(
+        self, got: Sequence[Array], expected: Sequence[Array], names: Sequence[str], text: str, advice: str
+    ) -> None:
         """Raise, with `{}` in the text standing for the name, unless the arrays agree up to rounding."""
         for mine, other, name in zip(got, expected, names, strict=True):
             found = difference(mine, other)
             if found:
-                raise self.wrong(f"{text.format(name)}: {found}")
+                raise self.wrong(f"{text.format(name)}: {found}; {advice}")
 
     @contextmanager
     def during(self, what: str, advice: str) -> Iterator[None]:

@@ -22,12 +22,8 @@ def check_linear(case: Case, f: Callable[..., Any], arrays: Sequence[Array], nam
     def combined(a: float, b: float) -> None:
         got = f(tuple(x * a + y * b for x, y in zip(one, two, strict=True)))
         expected = tuple(x * a + y * b for x, y in zip(first, second, strict=True))
-        case.same(
-            got,
-            expected,
-            names,
-            f"{what}: of {a} g + {b} h it makes, for {{}}, another than of g and h; {ADVICE['linear']}",
-        )
+        text = f"{what}: of {a} g + {b} h it makes something else, in {{}}, than of g and h"
+        case.same(got, expected, names, text, ADVICE["linear"])
 
     combined(0.0, 0.0)
     combined(2.5, -1.5)
@@ -46,15 +42,15 @@ def check_wanted(case: Case, cotangents: tuple[Array, ...]) -> None:
                 return case.outputs(*filled[:i], x, *filled[i + 1 :])
 
             (got,) = vjp(alone, case.leaves[i])[1](cotangents)
-            text = "the gradient of {} is another when it alone is wanted; check the use of self.needs_grad"
-            case.same([got], [gradients[i]], [name], text)
+            text = "the gradient of {} is another when it alone is wanted"
+            case.same([got], [gradients[i]], [name], text, "check the use of self.needs_grad")
     if len(cotangents) > 1:
         for j, name in enumerate(case.output_names()):
             _, pull_one = vjp(lambda *leaves, j=j: case.outputs(*leaves)[j], *case.leaves)
             zeros = tuple(g if k == j else g * 0.0 for k, g in enumerate(cotangents))
             expected = vjp(case.outputs, *case.leaves)[1](zeros)
             text = f"the gradient of {{}} is another when {name} alone is used than with zero cotangents of the others"
-            case.same(pull_one(cotangents[j]), expected, case.names, text)
+            case.same(pull_one(cotangents[j]), expected, case.names, text, "take a cotangent that is missing for zeros")
 
 
 def check_transposes(case: Case, cotangents: tuple[Array, ...]) -> None:

@@ -64,7 +64,7 @@ def _compare(
     with case.during("under vmap, the rule", "batch"):
         got = vmap(f)(*mapped)
     expected = [stack(column) for column in zip(*(f(*one) for one in columns), strict=True)]
-    case.same(got, expected, names, f"under vmap, {what} is not that of a loop over the examples; {ADVICE['batch']}")
+    case.same(got, expected, names, f"under vmap, {what} is not that of a loop over the examples", ADVICE["batch"])
 
 
 def check_dtypes(case: Case) -> None:

@@ -36,9 +36,8 @@ def check_state(case: Case) -> None:
     given, gradients = _numbers(cotangents), _numbers(expected)
     with case.during("a second call of backward", "pure"):
         again = pull(cotangents)
-    case.same(
-        again, expected, case.names, "backward gives another gradient of {} when it is called again; " + ADVICE["pure"]
-    )
+    text = "backward gives another gradient of {} when it is called again"
+    case.same(again, expected, case.names, text, ADVICE["pure"])
     _unchanged(case, cotangents, given, ["the cotangent"] * len(given), "backward writes into")
 
     with case.during("backward, after another call of the rule", "pure"):
@@ -47,11 +46,11 @@ def check_state(case: Case) -> None:
         late = other_pull(cotangents)
         after = pull(cotangents)
         alone = vjp(case.outputs, *others)[1](cotangents)
-    text = "backward gives another gradient of {} after another call of the rule: it depends on state; keep what it "
-    text += "needs in self.ctx; " + ADVICE["pure"]
-    case.same(between, expected, case.names, text)
-    case.same(after, expected, case.names, text)
-    case.same(late, alone, case.names, text)
+    text = "backward gives another gradient of {} after another call of the rule: it depends on state"
+    advice = f"keep what backward needs in self.ctx; {ADVICE['pure']}"
+    case.same(between, expected, case.names, text, advice)
+    case.same(after, expected, case.names, text, advice)
+    case.same(late, alone, case.names, text, advice)
 
     _unchanged(case, first, remembered, None, "a later call writes into the output of an earlier one,")
     _unchanged(case, expected, gradients, case.names, "a later call writes into the gradient of")
