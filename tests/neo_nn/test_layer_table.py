@@ -60,7 +60,7 @@ class _swapped:
         for kind, attribute, _, tensor in self.homes:
             kind[attribute] = tensor
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *details: object) -> None:
         for kind, attribute, own, _ in self.homes:
             kind[attribute] = own
 
