@@ -20,6 +20,7 @@ from neo_tape._policy import function as function
 from neo_tape._products import jvp as jvp
 from neo_tape._products import vjp as vjp
 from neo_tape._stop import stop_gradient as stop_gradient
+from neo_tape._to_torch import to_torch as to_torch
 from neo_tape._transpose import NotLinearError as NotLinearError
 from neo_tape._version import __version__ as __version__
 from neo_tape._vmap import vmap as vmap

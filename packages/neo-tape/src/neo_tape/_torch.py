@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -12,6 +12,9 @@ from neo_array import DTypeError, ShapeError
 from neo_array._levels import OPEN
 from neo_array.backends import torch as backend
 from neo_array.backends.torch import sole_owner
+
+if TYPE_CHECKING:
+    from neo_tape._to_torch import Call
 
 
 # --- torch's graphs, for from_torch ---
@@ -135,3 +138,76 @@ def pushed(
 def _ramp(y: Any) -> Any:
     real = torch.linspace(1, 2, y.numel(), device=y.device, dtype=torch.float64)
     return real.reshape(y.shape).to(y.dtype)
+
+
+# --- A Function of torch's around a call of ours, for to_torch ---
+# torch keeps these private; where they are missing, everything is computed anew, or kept
+_wrapped = getattr(torch._C._functorch, "is_functorch_wrapped_tensor", lambda t: True)
+_batched_by_autograd = getattr(torch._C._functorch, "is_legacy_batchedtensor", lambda t: False)
+_graph_is_kept = getattr(torch._C._autograd, "_get_current_graph_task_keep_graph", lambda: True)
+
+
+def apply(call: Call, tensors: Sequence[Any]) -> tuple[Any, ...]:
+    """Run a call of ours on tensors, seen by torch as one operation."""
+    if torch.is_grad_enabled() and not any(map(_wrapped, tensors)):
+        call.wanted = [i for i, t in enumerate(tensors) if t.requires_grad]
+    operation: Any = _Operation  # torch's own annotations leave `apply` untyped
+    found: tuple[Any, ...] = operation.apply(call, *tensors)
+    return found
+
+
+def unshared(raw: Any) -> Any:
+    """Return a tensor that nobody else can write to, or keeps the values of."""
+    return raw if sole_owner(raw, 2) else raw.clone()
+
+
+def _real(t: Any) -> bool:
+    return bool(t.is_floating_point() or t.is_complex())
+
+
+class _Operation(torch.autograd.Function):
+    """An operation whose derivatives are such operations again: so every order is ours, and every mode."""
+
+    @staticmethod
+    def forward(call: Call, *tensors: Any) -> Any:
+        return tuple(call.run(tensors))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        ctx.call, *tensors = inputs
+        ctx.pullback, ctx.call.pullback = ctx.call.pullback, None
+        ctx.save_for_backward(*tensors)
+        ctx.save_for_forward(*tensors)
+        ctx.real = [_real(t) for t in output]
+        ctx.mark_non_differentiable(*[t for t in output if not _real(t)])
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: Any) -> Any:
+        tensors = ctx.saved_tensors  # torch raises if they were written to
+        if any(map(_batched_by_autograd, cotangents)):
+            raise DTypeError(
+                f"to_torch: {ctx.call.name} has no backward pass for is_grads_batched=True (vectorize=True); "
+                "use torch.func.jacrev, or torch.func.vmap over torch.func.vjp's pullback"
+            )
+        wanted = [i for i, needed in enumerate(ctx.needs_input_grad[1:]) if needed]
+        given = [_conjugate(g) for g, real in zip(cotangents, ctx.real, strict=True) if real]
+        if ctx.pullback is None or torch.is_grad_enabled() or any(map(_wrapped, given)):
+            found: Sequence[Any] = apply(ctx.call.pulled(len(tensors), wanted), [*tensors, *given])
+        else:
+            found, wanted = ctx.pullback(given), ctx.call.wanted
+            if not _graph_is_kept():
+                ctx.pullback = None
+        gradients = dict(zip(wanted, map(_conjugate, found), strict=True))
+        return None, *(gradients.get(i) for i in range(len(tensors)))
+
+    @staticmethod
+    def jvp(ctx: Any, _: None, *tangents: Any) -> Any:
+        tensors = ctx.saved_tensors
+        moved = [i for i, t in enumerate(tangents) if t is not None]
+        found = iter(apply(ctx.call.pushed(len(tensors), moved), [*tensors, *(tangents[i] for i in moved)]))
+        return tuple(next(found) if real else None for real in ctx.real)
+
+    @staticmethod
+    def vmap(info: Any, axes: Any, call: Call, *tensors: Any) -> Any:
+        out = apply(call.mapped(axes[1:], info.batch_size), tensors)
+        return out, (0,) * len(out)
