@@ -108,8 +108,8 @@ class Inside(Recording):
         return found
 
     # --- The rule ---
-    def numbers(self) -> range:
-        """Return the positions of what the op is called on: all of its arguments."""
+    def operands(self) -> range:
+        """Return which arguments the op is called on: all of them."""
         return range(len(self.inputs))
 
     def again(self, arrays: list[Array]) -> list[Array]:
