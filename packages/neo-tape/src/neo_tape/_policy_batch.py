@@ -37,6 +37,7 @@ class BatchedRule:
     def __init__(self, rule: Rule | BatchedRule, level: Vmap, axes: Sequence[Sequence[int | None]]) -> None:
         self.rule = rule
         self.level = level
+        self.name: str = rule.name
         self.inputs: list[Meta | None] = rule.inputs
         self.outputs: list[Meta] = rule.outputs
         self.slots: list[tuple[str, Any]] = rule.slots

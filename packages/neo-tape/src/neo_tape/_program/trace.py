@@ -54,13 +54,20 @@ class Trace(Level):
             self._scopes.alias(given[0], out)
         if op.sized_by_values:
             for each in outs:
-                self._expect(each, Guard("shape", each.shape, origin.source), origin)
+                self._expect(each, self.shape(each), origin)
 
     def read(self, array: Array, how: str) -> None:
+        self._expect(array, self.truth(array, how), self._origin())
+
+    def truth(self, array: Array, how: str) -> Guard:
+        """Return the guard for reading an array's truth value; refuse other reads."""
         if how != "bool(x)":
             raise refuse(how)
-        origin = self._origin()
-        self._expect(array, Guard("truth", bool(array._raw.item()), origin.source), origin)
+        return Guard("truth", bool(array._raw.item()), self._origin().source)
+
+    def shape(self, array: Array) -> Guard:
+        """Return the guard for a shape that depends on values."""
+        return Guard("shape", array.shape, self._origin().source)
 
     def rescue(self, array: Array, spare: Array) -> bool:
         if self._captured.get(array._id) is not array:
