@@ -1,4 +1,4 @@
-"""Checking a custom rule: every mistake that a call can show, by the name of the argument that it concerns."""
+"""Checking a custom rule: the mistakes that a call can show, by the name of the argument that they concern."""
 
 from __future__ import annotations
 
