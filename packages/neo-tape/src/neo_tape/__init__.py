@@ -5,6 +5,8 @@ from neo_array import PolicyError as PolicyError
 from neo_tape._checkpoint import checkpoint as checkpoint
 from neo_tape._checkpoint import checkpoint_sequence as checkpoint_sequence
 from neo_tape._checks import check_grads as check_grads
+from neo_tape._custom_root import custom_root as custom_root
+from neo_tape._fixed_point import fixed_point as fixed_point
 from neo_tape._gradients import grad as grad
 from neo_tape._gradients import value_and_grad as value_and_grad
 from neo_tape._jacobians import hessian as hessian
@@ -20,5 +22,6 @@ from neo_tape._products import jvp as jvp
 from neo_tape._products import vjp as vjp
 from neo_tape._stop import stop_gradient as stop_gradient
 from neo_tape._transpose import NotLinearError as NotLinearError
+from neo_tape._unknowns import ConvergenceError as ConvergenceError
 from neo_tape._version import __version__ as __version__
 from neo_tape._vmap import vmap as vmap

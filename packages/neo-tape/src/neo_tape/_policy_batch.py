@@ -47,6 +47,10 @@ class BatchedRule:
         """Return which leaf of the inputs each input Array is."""
         return self.rule.numbers()
 
+    def keeps_outputs(self, wanted: list[bool]) -> bool:
+        """Tell whether backward looks at the outputs, if it is for these leaves of the inputs."""
+        return self.rule.keeps_outputs(wanted)
+
     def pull(
         self, cotangents: list[Array | None], outputs: tuple[Array, ...], kept: tuple[Array, ...], wanted: list[bool]
     ) -> list[Array | None]:
