@@ -412,10 +412,30 @@ def test_a_closure_that_a_policy_would_lose_is_refused() -> None:
         grad(lost)(A)
 
 
-def test_what_f_reads_does_not_hold_for_other_values() -> None:
-    f: F = lambda a: nt.custom_root(lambda x: x * x - a if bool(a > 1.0) else x - a, ONE, newton)
-    with pytest.raises(LevelError, match=r"f reads a value.*where"):
-        grad(nt.checkpoint(f))(ONE)
+def test_a_program_solves_again_for_other_values() -> None:
+    program = nt.trace(grad(lambda a: cube_root(a * a).sum()))(A)
+    other = na.asarray(np.array([1.5, 2.5, 0.7]))
+    same(program.eval(other), 2 / 3 * np.asarray(other) ** (-1 / 3))
+    same(pulled(program.eval)(other), -2 / 9 * np.asarray(other) ** (-4 / 3))
+    same(nt.vmap(program.eval)(na.stack([A, other])), 2 / 3 * np.stack([A, other]) ** (-1 / 3))
+
+
+def closing_solver(a: Array) -> Array:
+    return nt.custom_root(lambda x: x * x - a, ONE, lambda f, x: na.sqrt(a))
+
+
+def branching_f(a: Array) -> Array:
+    return nt.custom_root(lambda x: x * x - a if bool(a > 1.0) else x - a, ONE, newton)
+
+
+@pytest.mark.parametrize("f", [closing_solver, branching_f])
+def test_what_depends_on_values_by_stealth_runs_again_for_these_values_only(f: F) -> None:
+    same(grad(nt.checkpoint(f))(ONE), 0.5 / np.sqrt(2.0))
+    same(nt.linearize(grad(f), ONE)[1](ONE), -0.5 * 2.0**-1.5)
+    program = nt.trace(f)(ONE)
+    same(program.eval(ONE), np.sqrt(2.0))
+    with pytest.raises((LevelError, nt.GuardError)):
+        program.eval(ONE * 0.25)
 
 
 def test_an_empty_unknown() -> None:

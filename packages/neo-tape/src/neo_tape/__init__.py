@@ -9,6 +9,7 @@ from neo_tape._custom_root import custom_root as custom_root
 from neo_tape._fixed_point import fixed_point as fixed_point
 from neo_tape._gradients import grad as grad
 from neo_tape._gradients import value_and_grad as value_and_grad
+from neo_tape._guards import GuardError as GuardError
 from neo_tape._jacobians import hessian as hessian
 from neo_tape._jacobians import hvp as hvp
 from neo_tape._jacobians import jacfwd as jacfwd
@@ -20,6 +21,10 @@ from neo_tape._policy import Policy as Policy
 from neo_tape._policy import function as function
 from neo_tape._products import jvp as jvp
 from neo_tape._products import vjp as vjp
+from neo_tape._program.program import Equation as Equation
+from neo_tape._program.program import Program as Program
+from neo_tape._program.program import Var as Var
+from neo_tape._program.trace import trace as trace
 from neo_tape._stop import stop_gradient as stop_gradient
 from neo_tape._transpose import NotLinearError as NotLinearError
 from neo_tape._unknowns import ConvergenceError as ConvergenceError

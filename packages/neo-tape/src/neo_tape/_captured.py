@@ -7,7 +7,7 @@ that are not open yet. So f is run once, with all levels hidden but the vmaps, a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from neo_array import Array, alias
 from neo_array._levels import Args, Level, Params, Stack, current_stack, entered, left, set_stack
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from neo_array._levels import Op
 
 R = TypeVar("R")
+Function: TypeAlias = Callable[[list[Array]], list[Array]]
 
 
 class Captured(Recording):
@@ -36,12 +37,9 @@ class Captured(Recording):
 
     # --- While f runs ---
     def knows(self, array: Array) -> bool:
-        return array._id in self.watched or self._is_known_outside(array)
+        return array._id in self.watched or known_to(self._outer, array)
 
-    def _is_known_outside(self, array: Array) -> bool:
-        return any(level.knows(each) for each in layers(array) for level in self._outer)
-
-    def read(self, array: Array) -> None:
+    def read(self, array: Array, how: str) -> None:
         self.reads = True
 
     def see(self, stack: Stack, index: int, op: Op, args: Args, params: Params, out: Any) -> None:
@@ -61,7 +59,7 @@ class Captured(Recording):
         if type(a) is not Array:
             return 0
         if a._id not in self._produced and a._id not in self._closures:
-            if not self._is_known_outside(a):
+            if not known_to(self._outer, a):
                 return 0
             self._closures[a._id] = a
         return a._id
@@ -83,6 +81,48 @@ class Captured(Recording):
         return self.run([*x, *closures])
 
 
+class Uses(Level):
+    """Notices whether a function uses what the levels outside know, other than its arguments and by calling f."""
+
+    __slots__ = ("_arguments", "_f", "_outer", "_within", "found")
+    watched = frozenset()
+
+    def __init__(self, f: Function, arguments: Sequence[Array], outer: Sequence[Level]) -> None:
+        self._f = f
+        self._arguments = {each._id for each in arguments}
+        self._outer = outer
+        self._within = False
+        self.found = False
+
+    def call(self, x: list[Array]) -> list[Array]:
+        """Call f, which may use what it likes."""
+        before, self._within = self._within, True
+        try:
+            return self._f(x)
+        finally:
+            self._within = before
+
+    def knows(self, array: Array) -> bool:
+        return not self._within and array._id not in self._arguments and known_to(self._outer, array)
+
+    def see(self, stack: Stack, index: int, op: Op, args: Args, params: Params, out: Any) -> None:
+        self.found = self.found or any(type(a) is Array and self.knows(a) for a in args)
+
+    def read(self, array: Array, how: str) -> None:
+        self.found = True
+
+    def rescue(self, array: Array, spare: Array) -> bool:
+        return False
+
+    def close(self) -> None:
+        self._outer = ()
+
+
+def known_to(levels: Sequence[Level], array: Array) -> bool:
+    """Tell whether one of the levels knows the array, or what holds its batch."""
+    return any(level.knows(each) for each in layers(array) for level in levels)
+
+
 def hiding_levels(f: Callable[[], R]) -> R:
     """Run f as if no level were open but the vmaps: what it computes is a constant to all others."""
     stack = current_stack()
@@ -93,11 +133,26 @@ def hiding_levels(f: Callable[[], R]) -> R:
         set_stack(stack)
 
 
+def solved(
+    solve: Callable[[Function, list[Array]], list[Array]], f: Function, guess: list[Array]
+) -> tuple[list[Array], bool]:
+    """Return solve(f, guess), hidden from the levels; and whether solve uses what these know by other ways than f."""
+    stack = current_stack()
+    uses = Uses(f, guess, stack.levels)
+    try:
+        set_stack(_only_batches(stack))
+        set_stack(entered(uses))
+        return solve(uses.call, guess), uses.found
+    finally:
+        set_stack(stack)
+        left(uses)
+
+
 def _only_batches(stack: Stack) -> Stack:
     return Stack(tuple(level for level in stack.levels if isinstance(level, BatchLevel)), stack.chain)
 
 
-def capture(f: Callable[[list[Array]], list[Array]], x: Sequence[Array]) -> tuple[Captured, list[Array]]:
+def capture(f: Function, x: Sequence[Array]) -> tuple[Captured, list[Array]]:
     """Run f on x, hidden from the levels, and return what it did, with the arrays of these levels that it closes over.
 
     f takes and returns lists of Arrays.

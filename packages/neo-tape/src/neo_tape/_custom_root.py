@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from neo_array import DTypeError
-from neo_tape._captured import capture, hiding_levels
+from neo_tape._captured import capture, solved
 from neo_tape._implicit import Arrays, Problem, Root
 from neo_tape._linear_systems import Linear
 from neo_tape._unknowns import Unknowns
@@ -76,8 +76,9 @@ def root_of(
     solve_linear: Callable[[Linear, Arrays], Arrays] | None,
 ) -> Any:
     """Find a root of f by solve, record f there, and show it to the levels as one op."""
-    found = hiding_levels(lambda: solve(f, unknowns.leaves))
+    found, uses = solved(solve, f, unknowns.leaves)
     recorded, closures = capture(f, found)
-    problem = Problem(unknowns.who, recorded, found, solve, solve_linear)
+    only_for = closures if uses or recorded.reads else None
+    problem = Problem(unknowns.who, recorded, found, solve, solve_linear, only_for)
     call: Any = Root
     return unknowns.structured(call(unknowns.leaves, closures, problem=problem))

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
-from neo_array import Array, LevelError, negative, zeros_like
+from neo_array import Array, LevelError, equal, negative, zeros_like
 from neo_tape._captured import Captured, hiding_levels
-from neo_tape._linear_systems import Linear, solve_system
+from neo_tape._linear_systems import Linear, every, solve_system
 from neo_tape._linearize import linearize
 from neo_tape._policy import Policy
 from neo_tape._products import jvp, vjp
@@ -30,24 +30,32 @@ class Problem:
         root: Arrays,
         solve: Callable[[Callable[[Arrays], Arrays], Arrays], Arrays],
         solve_linear: Callable[[Linear, Arrays], Arrays] | None,
+        only_for: Arrays | None,
     ) -> None:
         self.who: Final = who
         self.f: Final = f
         self.root: Arrays | None = root  # until the first call has taken it
         self._solve = solve
         self._solve_linear = solve_linear
+        self._only_for = only_for  # values of the closures for which alone f or solve do what they did, if so
 
     def solve(self, guess: Arrays, closures: Arrays) -> Arrays:
         """Return the root; it is found anew for other values of the closures."""
         root, self.root = self.root, None
         if root is not None:
             return root
-        if self.f.reads:
-            raise LevelError(
-                f"{self.who}: f reads a value of an array, so what was recorded of it does not hold for other values, "
-                "and it cannot run again in a Program, linearize or checkpoint; use where(...) in place of if"
-            )
-        return hiding_levels(lambda: self._solve(lambda x: self.f.call(x, closures), guess))
+        return hiding_levels(lambda: self._solve_anew(guess, closures))
+
+    def _solve_anew(self, guess: Arrays, closures: Arrays) -> Arrays:
+        if self._only_for is not None:
+            same = zip(closures, self._only_for, strict=True)
+            if not all(every(equal(x, y)) for x, y in same):
+                raise LevelError(
+                    f"{self.who}: cannot be solved for other values than it was called with: f reads a value of an "
+                    "array, or solve uses arrays that it gets neither from f nor as the guess; in what is traced or "
+                    "linearized, use where(...) in place of if, and let f tell solve all that it needs"
+                )
+        return self._solve(lambda x: self.f.call(x, closures), guess)
 
     def solve_linear(self, linear: Linear, b: Arrays) -> Arrays:
         """Return the x with linear(x) = b."""

@@ -25,7 +25,7 @@ def relu_grad(cotangent: Array, y: Array, /) -> Array:
 
 
 relu.kernel("torch")("torch:relu")
-relu_grad.kernel("torch")("neo_nn._torch:relu_grad")
+relu_grad.kernel("torch")("neo_nn._torch.activations:relu_grad")
 relu_grad.vjp(y=ZeroDerivative("where relu's output is positive changes in steps only"))
 
 
