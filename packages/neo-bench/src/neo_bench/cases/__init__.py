@@ -9,6 +9,11 @@ from typing import Final
 from neo_bench.cases.case import Case as Case
 from neo_bench.cases.chain import CASE as CHAIN
 from neo_bench.cases.dispatch import CASE as DISPATCH
+from neo_bench.cases.maml import BATCHED as MAML_BATCHED
+from neo_bench.cases.maml import LOOPED as MAML_LOOPED
+from neo_bench.cases.maml import MAPPED as MAML
 from neo_bench.cases.mlp_step import CASE as MLP_STEP
 
-CASES: Final[Mapping[str, Case]] = MappingProxyType({case.name: case for case in (MLP_STEP, CHAIN, DISPATCH)})
+CASES: Final[Mapping[str, Case]] = MappingProxyType(
+    {case.name: case for case in (MLP_STEP, CHAIN, DISPATCH, MAML, MAML_LOOPED, MAML_BATCHED)}
+)
