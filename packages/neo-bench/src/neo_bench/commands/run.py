@@ -91,4 +91,4 @@ def _results(
             rounds=1 if quick else 3,
             tolerance=math.inf if quick else TOLERANCE,
         )
-        yield result(case.name, backend, case.peer, measurement)
+        yield result(case.name, backend, case.peer, measurement, operations=pair.operations)

@@ -18,7 +18,10 @@ VERSION: Final = 1
 
 
 class Result(TypedDict):
-    """One case on one backend. Times are microseconds, medians; a ratio above 1 means that neo is faster."""
+    """One case on one backend. Times are microseconds, medians; a ratio above 1 means that neo is faster.
+
+    `cost_us` is what neo takes longer per operation, where the peer is the raw library and None elsewhere.
+    """
 
     case: str
     backend: str
@@ -27,6 +30,7 @@ class Result(TypedDict):
     peer_us: float
     peer_alone_us: float
     ratio: float
+    cost_us: float | None
     spread: tuple[float, float]
     pairs_us: list[tuple[float, float]]
     rejected: int
@@ -47,8 +51,8 @@ class Report(TypedDict):
     results: list[Result]
 
 
-def result(case: str, backend: str, peer: str, measurement: Measurement, /) -> Result:
-    """Return a measurement in the form in which it is kept."""
+def result(case: str, backend: str, peer: str, measurement: Measurement, /, *, operations: int | None = None) -> Result:
+    """Return a measurement in the form in which it is kept; `operations` share what neo takes longer."""
     return Result(
         case=case,
         backend=backend,
@@ -57,6 +61,7 @@ def result(case: str, backend: str, peer: str, measurement: Measurement, /) -> R
         peer_us=measurement.peer * 1e6,
         peer_alone_us=measurement.solo * 1e6,
         ratio=measurement.ratio,
+        cost_us=None if operations is None else measurement.excess * 1e6 / operations,
         spread=measurement.spread,
         pairs_us=[(pair.neo * 1e6, pair.peer * 1e6) for pair in measurement.pairs],
         rejected=measurement.rejected,
@@ -92,7 +97,7 @@ def table(contents: Report, /) -> Table:
     rows = Table(title=title, caption=caption)
     for heading in ("case", "backend", "peer"):
         rows.add_column(heading)
-    for heading in ("neo us", "peer us", "ratio", "spread"):
+    for heading in ("neo us", "peer us", "ratio", "spread", "us/op"):
         rows.add_column(heading, justify="right")
     for row in contents["results"]:
         low, high = row["spread"]
@@ -104,5 +109,6 @@ def table(contents: Report, /) -> Table:
             f"{row['peer_us']:,.0f}",
             f"{row['ratio']:.2f}",
             f"{low:.2f}-{high:.2f}" + (" noisy" if row["noisy"] else ""),
+            "" if row["cost_us"] is None else f"{row['cost_us']:.2f}",
         )
     return rows
