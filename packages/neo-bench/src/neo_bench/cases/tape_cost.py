@@ -51,7 +51,7 @@ def _raw_chain(backend: str, device: str, problem: ChainProblem, /) -> Contender
 
     def answers() -> Answers:
         total, gradient = run()
-        return {"value": np.array(total), "gradient": np.array(gradient)}
+        return {"value": np.asarray(total), "gradient": np.asarray(gradient)}
 
     return Contender(f"raw {backend}", pool_of(backend), run, answers)
 
