@@ -2,6 +2,7 @@
 
 from neo_array import Array as Array
 from neo_array import PolicyError as PolicyError
+from neo_tape._check_policy import check_policy as check_policy
 from neo_tape._checkpoint import checkpoint as checkpoint
 from neo_tape._checkpoint import checkpoint_sequence as checkpoint_sequence
 from neo_tape._checks import check_grads as check_grads
@@ -26,6 +27,7 @@ from neo_tape._program.program import Equation as Equation
 from neo_tape._program.program import Program as Program
 from neo_tape._program.program import Var as Var
 from neo_tape._program.trace import trace as trace
+from neo_tape._samples import samples as samples
 from neo_tape._stop import stop_gradient as stop_gradient
 from neo_tape._to_torch import to_torch as to_torch
 from neo_tape._transpose import NotLinearError as NotLinearError
