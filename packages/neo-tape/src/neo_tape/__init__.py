@@ -6,9 +6,9 @@ from neo_tape._check_policy import check_policy as check_policy
 from neo_tape._checkpoint import checkpoint as checkpoint
 from neo_tape._checkpoint import checkpoint_sequence as checkpoint_sequence
 from neo_tape._checks import check_grads as check_grads
-from neo_tape._from_torch import from_torch as from_torch
 from neo_tape._custom_root import custom_root as custom_root
 from neo_tape._fixed_point import fixed_point as fixed_point
+from neo_tape._from_torch import from_torch as from_torch
 from neo_tape._gradients import grad as grad
 from neo_tape._gradients import value_and_grad as value_and_grad
 from neo_tape._guards import GuardError as GuardError
