@@ -76,6 +76,8 @@ class Policy(Generic[*Saved]):
 
     ctx: Context[*Saved]
     needs_grad: tuple[bool, ...]
+    # in which arguments forward is linear: for these alone, backward gets None for the outputs that were saved
+    _linear_in: ClassVar[tuple[int, ...]] = ()
 
     def __new__(cls: type[_Forward[P, R_co]], /, *args: P.args, **kwargs: P.kwargs) -> R_co:
         check_class(cls)
