@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from neo_array import Array, Device, DType
 from neo_array._dtypes import is_inexact
 from neo_array._levels import Params
+from neo_tape._program.drawing import dot, mermaid
 from neo_tape._program.origins import Source
+from neo_tape._program.page import page
 from neo_tape._program.structure import Structure
 from neo_tape._program.text import table, text
 from neo_tape._recording import has_effect, needed, run_again
@@ -119,6 +121,18 @@ class Program:
     def table(self) -> str:
         """Return a table of the equations: op, operands, outputs, bytes, the user's line, the part of the model."""
         return table(self)
+
+    def to_dot(self) -> str:
+        """Return a drawing in Graphviz's language, grouped by parts of the model and by names given with `name`."""
+        return dot(self)
+
+    def to_mermaid(self) -> str:
+        """Return the same drawing as a Mermaid flowchart."""
+        return mermaid(self)
+
+    def html(self) -> str:
+        """Return a page that shows where each value comes from and goes; it needs no other file."""
+        return page(self)
 
     @property
     def guarded(self) -> bool:
