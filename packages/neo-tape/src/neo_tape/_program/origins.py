@@ -79,7 +79,8 @@ def find(frame: FrameType | None, top: CodeType, scopes: Scopes, inherit: Mappin
         frame: the innermost frame.
         top: the code of the frame that called the traced function: outside of it there are no parts.
         scopes: the parts.
-        inherit: by code, a function of a frame to the Origin of what it runs again or differentiates, or None.
+        inherit: by code, a function of a frame to the Origin of what it runs again or differentiates; where that is
+            not known, to the name of a part.
     """
     source: Source | None = None
     parts: list[str] = []
@@ -90,8 +91,10 @@ def find(frame: FrameType | None, top: CodeType, scopes: Scopes, inherit: Mappin
         if inside:
             inside = code is not top
             if code in inherit:
-                origin: Origin | None = inherit[code](frame)
-                if origin is not None:
+                origin: Origin | str = inherit[code](frame)
+                if isinstance(origin, str):
+                    parts += filter(None, [origin])
+                else:
                     return Origin(origin.source, "/".join([*filter(None, [origin.scope]), *_relative(parts[::-1])]))
             elif package not in _QUIET and code.co_varnames[:1] == ("self",):
                 model = frame.f_locals.get("self")

@@ -103,7 +103,7 @@ class Program:
     captured: tuple[Array, ...]
     arguments: Structure
     results: Structure
-    derived: dict[Any, Any] = field(default_factory=dict)
+    _derived: dict[Any, Any] = field(init=False, default_factory=dict)  # what derived.py has made of it
     _dying: tuple[tuple[Var, ...], ...] = field(init=False)  # for each equation, what nothing after it uses
 
     def __post_init__(self) -> None:
@@ -139,7 +139,7 @@ class Program:
         """Whether it has guards: it may refuse to run on other values."""
         return any(e.has_effect for e in self.equations)
 
-    def eval(self, *args: object, **kwargs: object) -> Any:
+    def eval(self, *args: object, **kwargs: object) -> object:
         """Run the ops again on other arguments, under all transforms that are open, and return what f would.
 
         Raises:
