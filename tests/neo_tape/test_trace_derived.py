@@ -76,7 +76,7 @@ def test_pullback(program: nt.Program, active: tuple[int, ...]) -> None:
 def test_pullback_computes_no_more_than_eager_does(program: nt.Program) -> None:
     back = pullback(program, [0, 1], operands())
     assert [e.op for e in back.forward.equations] == [e.op for e in program.equations]
-    assert all(e.scope == "backward" for e in back.backward.equations)
+    assert {e.op.__name__ for e in back.backward.equations if e.scope != "backward"} == {"fill", "cast"}  # constants
     kept = {*back.backward.inputs} - {v for e in back.backward.equations for v in e.used}
     assert len(kept) <= 1  # nothing is handed on that is not used, but a cotangent may be
     rest = set(range(3)) - set(back.kept_operands)
