@@ -72,13 +72,15 @@ def cond(pred: Any, true_fn: Callable[[Unpack[Ts]], R], false_fn: Callable[[Unpa
     examples = [leaves[i] for i in numbers]
     results: list[Leaves] = []
 
-    def flat(f: Callable[..., Any], name: str) -> Callable[..., Arrays]:
+    def flat(f: Callable[..., Any], name: str, like: Leaves | None = None) -> Callable[..., Arrays]:
         def run(*arrays: Array) -> Arrays:
             given = leaves.copy()
             for i, x in zip(numbers, arrays, strict=True):
                 given[i] = x
             result = Leaves(f(*tree.unflatten(treedef, given)), "cond", f"the result of {name}")
             results.append(result)
+            if like is not None:
+                result.widen(like.arrays)
             return result.arrays
 
         run.__name__ = getattr(f, "__name__", name)
@@ -91,6 +93,10 @@ def cond(pred: Any, true_fn: Callable[[Unpack[Ts]], R], false_fn: Callable[[Unpa
         raise TreeError(
             f"cond: the two functions return different structures: true_fn {first.treedef}, false_fn {second.treedef}"
         )
+    if any(x.dtype != y.dtype for x, y in zip(first.arrays, second.arrays, strict=True)):  # numbers are weak
+        true, true_closures = body_of(flat(true_fn, "true_fn", second), examples)
+        false, false_closures = body_of(flat(false_fn, "false_fn", first), examples)
+        first, second = results[2:]
     first.check(second.arrays, "the result of false_fn")
     one, two = len(true_closures), len(false_closures)
     spare_true, spare_false = false.inputs[:two], true.inputs[:one]

@@ -11,7 +11,6 @@ from neo_array import Array, DTypeError, primitive
 from neo_array._batching import filled
 from neo_array._bind import accumulate, is_differentiable
 from neo_array._levels import Args, Params, Recorder
-from neo_array._payloads import Batched
 from neo_tape._bodies import (
     Arrays,
     ControlRule,
@@ -25,10 +24,11 @@ from neo_tape._bodies import (
 )
 from neo_tape._cond import Cond
 from neo_tape._meta import Meta
-from neo_tape._products import vjp
+from neo_tape._products import jvp, vjp
 from neo_tape._program.derived import batch, pushforward
 from neo_tape._program.program import Program
 from neo_tape._scan import Body
+from neo_tape._vmap import vmap
 
 C = TypeVar("C")
 
@@ -183,27 +183,36 @@ def _(level: Recorder, wanted: list[int], args: Args, params: Params, out: tuple
     ids = tuple(x._id if i in moving else 0 for i, x in enumerate(out))
     level.watched.update(filter(None, ids))
 
+    kinds = sorted(moving)
+
+    def of_length(most: int) -> Callable[..., Arrays]:
+        def back(steps: Array, *arrays: Array) -> Arrays:
+            operands, cotangents = list(arrays[: len(args) - first]), list(arrays[len(args) - first :])
+
+            def again(*some: Array) -> Arrays:
+                given = operands.copy()
+                for i, x in zip(numbers, some, strict=True):
+                    given[i] = x
+                found = _as_scan(rule, given, steps, most)
+                return [found[i] for i in kinds]
+
+            return list(vjp(again, *(operands[i] for i in numbers))[1](cotangents))
+
+        return back
+
     def pull(g: tuple[Array | None, ...], entry: tuple[Any, ...], grads: dict[int, Array]) -> None:
         _, _, sources, metas, operands, steps = entry
-
-        def again(*some: Array) -> Arrays:
-            given = list(operands)
-            for i, x in zip(numbers, some, strict=True):
-                given[i] = x
-            found = _as_scan(rule, given, steps)
-            return [found[i] for i in sorted(moving)]
-
-        arrived = [(g[i], metas[i]) for i in sorted(moving)]
+        arrived = [(g[i], metas[i]) for i in kinds]
         cotangents = [meta.zeros() if x is None else x for x, meta in arrived]
-        found = vjp(again, *(operands[i] for i in numbers))[1](cotangents)
-        for source, gradient in zip(sources, found, strict=True):
+        back = Lengthwise(rule.body, of_length, 1 + len(operands) + len(cotangents))
+        for source, gradient in zip(sources, back.run([steps, *operands, *cotangents]), strict=True):
             accumulate(grads, source, gradient)
 
     sources = tuple(args[first + i]._id for i in numbers)
     level.entries.append((pull, ids, sources, tuple(map(Meta, out)), args[first:], out[-1]))
 
 
-def _as_scan(rule: While, operands: Arrays, steps: Array) -> Arrays:
+def _as_scan(rule: While, operands: Arrays, steps: Array, most: int) -> Arrays:
     """Return the last carry, by a scan as long as the longest of all examples; each keeps its own last value."""
     constants, carry = operands[: rule.constants], operands[rule.constants :]
     count = len(constants)
@@ -213,23 +222,106 @@ def _as_scan(rule: While, operands: Arrays, steps: Array) -> Arrays:
         *given, i = arrays
         return choose.run([given[count] > i, *given[:count], *given[count + 1 :]])
 
-    numbers = na.arange(_most(steps), dtype=na.int64, device="numpy")
+    numbers = na.arange(most, dtype=na.int64, device="numpy")
     zero = na.asarray(0, dtype=na.int64, device="numpy")
     program = derive(rule.body, ("as scan",), step, [*constants, steps, *carry, zero])
-    return Body(program, count + 1, len(carry), numbers.size, False).loop([*constants, steps], carry, [numbers])[0]
+    return Body(program, count + 1, len(carry), most, False).loop([*constants, steps], carry, [numbers])[0]
 
 
-def _most(steps: Array) -> int:
-    """Return the largest number of steps of all examples. A trace guards it: for another one, its Program is wrong."""
-    while type(steps._raw) is Batched:
-        steps = steps._raw.inner
-    if not steps.size:
-        return 0
-    largest = na.max(steps)
-    count = int(largest._raw)
-    if not bool(largest == count):
-        raise AssertionError("a number of steps is itself")
-    return count
+# --- What depends on the number of steps: written for any, and run when it is known ---
+@dataclass(frozen=True, eq=False)
+class Lengthwise(ControlRule):
+    """A function for each number of steps, which is the largest in its first operand; and a Program that it runs.
+
+    Derivatives and batches are made of these functions, so they run for any number of steps too, as a Program may.
+    """
+
+    program: Program
+    of_length: Callable[[int], Callable[..., Arrays]]
+    operand_count: int
+
+    def count(self) -> int:
+        return self.operand_count
+
+    def programs(self) -> tuple[Program, ...]:
+        return (self.program,)
+
+    def compute(self, arrays: Arrays) -> Arrays:
+        steps = arrays[0]
+        return self.of_length(int(na.max(steps)) if steps.size else 0)(*arrays)
+
+    def __str__(self) -> str:
+        return f"back through {self.program.name}"
+
+
+@primitive(multi=True)
+def lengthwise(*arrays: Array, rule: Lengthwise) -> tuple[Array, ...]:
+    """Run a function that depends on the number of steps a loop took."""
+    return tuple(rule.run(arrays))
+
+
+Lengthwise.op = lengthwise
+
+
+@lengthwise.jvp
+def _(
+    tangents: tuple[Array | None, ...], arrays: tuple[Array, ...], out: tuple[Array, ...], *, rule: Lengthwise
+) -> tuple[Array | None, ...]:
+    active = [i for i, t in enumerate(tangents) if t is not None and is_differentiable(arrays[i])]
+    count = len(arrays)
+
+    def of_length(most: int) -> Callable[..., Arrays]:
+        def push(*given: Array) -> Arrays:
+            f = _of_some(rule.of_length(most), given[:count], active)
+            return list(jvp(f, tuple(given[i] for i in active), tuple(given[count:]))[1])
+
+        return push
+
+    along = [t for i in active if (t := tangents[i]) is not None]
+    return tuple(Lengthwise(rule.program, of_length, count + len(along)).run([*arrays, *along]))
+
+
+@lengthwise.record_with
+def _(level: Recorder, wanted: list[int], args: Args, params: Params, out: tuple[Array, ...]) -> None:
+    rule: Lengthwise = params["rule"]
+    active = [i for i in wanted if is_differentiable(args[i])]
+    if not active:
+        return
+    count = len(args)
+
+    def of_length(most: int) -> Callable[..., Arrays]:
+        def back(*given: Array) -> Arrays:
+            f = _of_some(rule.of_length(most), given[:count], active)
+            return list(vjp(f, *(given[i] for i in active))[1](list(given[count:])))
+
+        return back
+
+    def pull(g: tuple[Array | None, ...], entry: tuple[Any, ...], grads: dict[int, Array]) -> None:
+        _, _, metas, operands = entry
+        cotangents = [meta.zeros() if x is None else x for x, meta in zip(g, metas, strict=True)]
+        again = Lengthwise(rule.program, of_length, count + len(cotangents))
+        for i, gradient in zip(active, again.run([*operands, *cotangents]), strict=True):
+            accumulate(grads, operands[i]._id, gradient)
+
+    level.watched.update(x._id for x in out)  # gradients: all of them are floating
+    level.entries.append((pull, tuple(x._id for x in out), tuple(map(Meta, out)), args))
+
+
+def _of_some(f: Callable[..., Arrays], arrays: Sequence[Array], active: Sequence[int]) -> Callable[..., Arrays]:
+    def call(*some: Array) -> Arrays:
+        given = list(arrays)
+        for i, x in zip(active, some, strict=True):
+            given[i] = x
+        return f(*given)
+
+    return call
+
+
+@lengthwise.batch
+def _(size: int, args: Any, axes: Any, *, rule: Lengthwise) -> tuple[tuple[Array, ...], tuple[int, ...]]:
+    of_length: Callable[[int], Any] = lambda most: vmap(rule.of_length(most), in_axes=tuple(axes), axis_size=size)
+    outs = tuple(Lengthwise(rule.program, of_length, len(args)).run(args))
+    return outs, (0,) * len(outs)
 
 
 # --- Batches ---
