@@ -13,7 +13,7 @@ from neo_array import Array, alias
 from neo_array._levels import Args, Level, Params, Stack, current_stack, entered, left, set_stack
 from neo_array._payloads import BatchLevel
 from neo_tape._policy_batch import layers
-from neo_tape._policy_call import Guard
+from neo_tape._policy_call import Guard, traces
 from neo_tape._recording import Recording, operands
 
 if TYPE_CHECKING:
@@ -55,11 +55,11 @@ class Captured(Recording):
             self.watched.update(each._id for each in outs)
 
     def _source(self, a: Any) -> int:
-        """Return the id of an argument, 0 for what is a constant: no level outside knows it."""
+        """Return the id of an argument, 0 for what is a constant: no level outside knows it, and none traces."""
         if type(a) is not Array:
             return 0
         if a._id not in self._produced and a._id not in self._closures:
-            if not known_to(self._outer, a):
+            if not (known_to(self._outer, a) or any(map(traces, self._outer))):
                 return 0
             self._closures[a._id] = a
         return a._id

@@ -36,6 +36,9 @@ class Call:
         self.inner: Call | None = None  # the call on whole batches, if this one is of one example
         self._given: list[Any] = []
 
+    def __str__(self) -> str:
+        return self.function.user.name
+
     def __call__(self, arrays: Sequence[Array]) -> tuple[Array, ...]:
         """Run the function, and show the call to the levels."""
         args = tuple(arrays)
@@ -60,7 +63,7 @@ class Call:
                 inputs = source.graph.inputs + list(map(_torch.leaf, raws[function.count :]))
                 outputs = function.of_graph(source.graph, inputs[function.count :], create=bool(OPEN))
             else:
-                inputs = list(map(_torch.leaf, raws))
+                inputs = [_torch.leaf(raw, derived=function.linear) for raw in raws]
                 outputs = function.run(inputs)
             found = _torch.plain(outputs)
         if OPEN:
