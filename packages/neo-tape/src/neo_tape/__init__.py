@@ -5,6 +5,8 @@ from neo_array import PolicyError as PolicyError
 from neo_tape._checkpoint import checkpoint as checkpoint
 from neo_tape._checkpoint import checkpoint_sequence as checkpoint_sequence
 from neo_tape._checks import check_grads as check_grads
+from neo_tape._eval_shape import ShapeDtype as ShapeDtype
+from neo_tape._eval_shape import eval_shape as eval_shape
 from neo_tape._from_torch import from_torch as from_torch
 from neo_tape._gradients import grad as grad
 from neo_tape._gradients import value_and_grad as value_and_grad

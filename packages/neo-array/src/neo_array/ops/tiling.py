@@ -89,6 +89,10 @@ def tile(x: Array, repetitions: tuple[int, ...], /) -> Array:
     return reshape(many, tuple(t * n for t, n in zip(times, sizes, strict=True)))
 
 
+# --- Shapes ---
+repeated_places.shape(missing="the counts say how long the result is; give repeat an int")
+
+
 # --- Samples ---
 @repeated_places.samples
 def _(rng: np.random.Generator) -> Iterator[Sample]:
