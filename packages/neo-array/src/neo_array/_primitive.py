@@ -140,6 +140,11 @@ class Primitive(Generic[P, R_co]):
         else:
             self.records[sum(1 << i for i in wanted)](level, watched, out, *args, *params.values())
 
+    @property
+    def sized_by_values(self) -> bool:
+        """Whether the shape of what it returns depends on the values of its arguments."""
+        return self.shape_missing is not None
+
     # --- Slots ---
     def kernel(self, *backends: BackendName) -> Callable[[F | str], F | str]:
         """Give the forward on raw arrays for these backends; a string `"module:attribute"` is imported lazily."""

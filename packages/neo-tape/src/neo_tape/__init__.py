@@ -10,6 +10,7 @@ from neo_tape._eval_shape import eval_shape as eval_shape
 from neo_tape._from_torch import from_torch as from_torch
 from neo_tape._gradients import grad as grad
 from neo_tape._gradients import value_and_grad as value_and_grad
+from neo_tape._guards import GuardError as GuardError
 from neo_tape._jacobians import hessian as hessian
 from neo_tape._jacobians import hvp as hvp
 from neo_tape._jacobians import jacfwd as jacfwd
@@ -21,6 +22,10 @@ from neo_tape._policy import Policy as Policy
 from neo_tape._policy import function as function
 from neo_tape._products import jvp as jvp
 from neo_tape._products import vjp as vjp
+from neo_tape._program.program import Equation as Equation
+from neo_tape._program.program import Program as Program
+from neo_tape._program.program import Var as Var
+from neo_tape._program.trace import trace as trace
 from neo_tape._stop import stop_gradient as stop_gradient
 from neo_tape._to_torch import to_torch as to_torch
 from neo_tape._transpose import NotLinearError as NotLinearError

@@ -90,8 +90,8 @@ class Call:
         return self.function.linear and all(i >= self.function.count for i in positions)
 
     # --- Running again, for linearize and checkpoint ---
-    def numbers(self) -> range:
-        """Return the positions of the arguments: all of them."""
+    def operands(self) -> range:
+        """Return which arguments the call was made with: all of them."""
         return range(len(self._given))
 
     def again(self, arrays: list[Array]) -> list[Array]:

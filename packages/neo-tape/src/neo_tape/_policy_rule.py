@@ -15,7 +15,7 @@ from neo_tape._transpose import NotLinearError, transpose
 class Rule:
     """One call of a Policy, as the option of `policy_call`: structures, and how to rebuild the instance."""
 
-    again: Callable[[list[Array]], list[Array]]  # makes the call anew, with other input Arrays
+    again: Callable[[list[Array]], list[Array]]  # makes the call anew, on other values of `operands`
 
     def __init__(
         self,
@@ -23,6 +23,7 @@ class Rule:
         policy: Any,
         inputs: list[Any],
         in_tree: Any,
+        options: list[Array],
         outputs: list[Array],
         out_tree: Any,
         saved: list[Any],
@@ -38,6 +39,7 @@ class Rule:
                 raise PolicyError(f"{self.name}.forward: kept an Array in self.{key}; use self.ctx.save(...)")
         self.in_tree, self.out_tree, self.saved_tree = in_tree, out_tree, saved_tree
         self.inputs = [Meta(x) if type(x) is Array else None for x in inputs]
+        self.option_count = len(options)  # of those that hold Arrays
         self.outputs = [Meta(x) for x in outputs]
         given = {id(x) for x in inputs}  # what was saved is then the argument: only the fresh output has this rule
         places = {id(x): i for i, x in enumerate(outputs) if id(x) not in given}
@@ -60,6 +62,10 @@ class Rule:
     def numbers(self) -> list[int]:
         """Return which leaf of the inputs each of `input_arrays` is."""
         return [i for i, meta in enumerate(self.inputs) if meta is not None]
+
+    def operands(self) -> range:
+        """Return which arguments of `policy_call` the call was made with: inputs and options."""
+        return range(len(self.numbers()) + self.option_count)
 
     def instance(self, outputs: tuple[Array, ...], kept: tuple[Array, ...], wanted: list[bool]) -> Any:
         """Rebuild the Policy for a call of backward or jvp."""
@@ -182,7 +188,10 @@ def _leaves_like(argument: Any, gradient: Any) -> list[Any]:
 
 @primitive(multi=True)
 def policy_call(*arrays: Array, rule: Rule) -> tuple[Array, ...]:
-    """Run a Policy's rule as one op. Its arrays are the inputs, the outputs as forward made them, and what it saved."""
+    """Run a Policy's rule as one op.
+
+    Its arrays are the inputs, those in its options, the outputs as forward made them, and what it saved.
+    """
     raise AssertionError("policy_call is shown to levels by Policy, never called")
 
 
@@ -208,7 +217,7 @@ def _(level: Recorder, wanted: list[int], args: Args, params: Params, out: tuple
             if gradient is not None:
                 accumulate(grads, source, gradient)
 
-    level.entries.append((pull, ids, tuple(args[i]._id for i in targets), outputs, args[len(numbers) + len(out) :]))
+    level.entries.append((pull, ids, tuple(args[i]._id for i in targets), outputs, _kept(rule, args)))
 
 
 @policy_call.jvp
@@ -219,7 +228,12 @@ def _(tangents: tuple[Array | None, ...], arrays: tuple[Array, ...], out: tuple[
         full[i] = tangent
     if all(t is None for t in full):
         return (None,) * len(out)
-    return rule.push(full, out, arrays[len(numbers) + len(out) :])
+    return rule.push(full, out, _kept(rule, arrays))
+
+
+def _kept(rule: Rule, args: Args) -> Args:
+    """Return which of the op's arguments were saved."""
+    return args[len(rule.operands()) + len(rule.outputs) :]
 
 
 policy_call.batch(missing="policy_call is shown to levels, never run; under vmap, forward runs on batched arrays")

@@ -35,7 +35,7 @@ repeated_places.batch(missing="the shape of its result depends on the counts, wh
 
 @repeated_places.explain
 def _(counts: Array, /) -> None:
-    raise ShapeError(f"repeat: counts must not be negative, got {counts.min().item()}")
+    raise ShapeError(f"repeat: counts must not be negative, got {counts.min()._raw.item()}")
 
 
 def repeat(x: Array, repeats: int | Array | Sequence[int], /, *, axis: int | None = None) -> Array:
