@@ -14,7 +14,14 @@ import neo_array as na
 import neo_nn as nn
 import neo_optim as optim
 import neo_tape as nt
-from examples import gradient_reversal, gradient_surgery, maml_sinusoid, per_example_gradients, spiking_neurons
+from examples import (
+    gradient_reversal,
+    gradient_surgery,
+    implicit_ridge,
+    maml_sinusoid,
+    per_example_gradients,
+    spiking_neurons,
+)
 
 T = TypeVar("T")
 Tensors = Sequence[torch.Tensor]
@@ -221,6 +228,51 @@ def test_surgery_adds_up_the_projected_gradients(dtype: str, seed: int) -> None:
 def test_surgery_leaves_gradients_alone_that_agree() -> None:
     inner = na.asarray([[2.0, 1.0], [1.0, 3.0]])
     assert gradient_surgery.surgery(inner).numpy().tolist() == [1.0, 1.0]
+
+
+# --- Ridge penalties ---
+def ridge_data(n: int) -> implicit_ridge.Data:
+    x, y = cast(implicit_ridge.draw(na.random.key(0), n, 12), "float64")
+    return implicit_ridge.Data(x, y)
+
+
+def ridge_loss(log_penalty: torch.Tensor, training: Tensors, judged: Tensors) -> torch.Tensor:
+    """Return the loss of the closed form, through which PyTorch differentiates."""
+    (x, y), n = training, len(training[0])
+    weights = torch.linalg.solve(x.T @ x / n + torch.diag(log_penalty.exp().expand(x.shape[1])), x.T @ y / n)
+    return F.mse_loss(judged[0] @ weights, judged[1])
+
+
+def log_penalties(shape: tuple[int, ...]) -> na.Array:
+    return na.random.normal(na.random.key(2), shape, dtype="float64")
+
+
+@pytest.mark.parametrize("shape", [(), (12,)])
+def test_derivatives_by_the_penalties_are_those_of_the_closed_form(shape: tuple[int, ...]) -> None:
+    data = ridge_data(70)
+    training, judged = implicit_ridge.Data(data.x[:30], data.y[:30]), implicit_ridge.Data(data.x[30:], data.y[30:])
+    at = log_penalties(shape)
+    (point,), known = tensors(at, True), (tensors(training), tensors(judged))
+    expected = ridge_loss(point, *known)
+    value, gradient = nt.value_and_grad(implicit_ridge.loss)(at, training, judged)
+    assert_agrees(value, [expected], 1e-9)
+    assert_agrees(gradient, torch.autograd.grad(expected, point), 1e-9)
+    second = nt.hvp(implicit_ridge.loss, at, na.ones_like(at), training, judged)
+    hessian: Any = torch.autograd.functional.hessian(lambda p: ridge_loss(p, *known), point.detach())  # type: ignore[no-untyped-call]
+    assert_agrees(second, [hessian.reshape(point.numel(), -1).sum(1).reshape(point.shape)], 1e-9)
+
+
+@pytest.mark.parametrize("shape", [(), (12,)])
+def test_derivatives_by_the_penalties_are_those_of_differences(shape: tuple[int, ...]) -> None:
+    data = ridge_data(30)
+    nt.check_grads(lambda p: implicit_ridge.loss(p, data, data), (log_penalties(shape),))
+
+
+def test_the_weights_are_those_of_the_closed_form() -> None:
+    data, at = ridge_data(30), log_penalties((12,))
+    x, y = tensors(data)
+    expected = torch.linalg.solve(x.T @ x / 30 + torch.diag(tensors(at)[0].exp()), x.T @ y / 30)
+    assert_agrees(implicit_ridge.ridge(at, data), [expected], 1e-9)
 
 
 # --- Per-example gradients ---

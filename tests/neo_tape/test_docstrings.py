@@ -35,6 +35,7 @@ def test_every_transform_has_an_example() -> None:
         "function",
         "stop_gradient",
         "NotLinearError",
+        "ConvergenceError",
         "GuardError",
         "Equation",
         "Var",

@@ -49,6 +49,10 @@ class BatchedRule:
         """Return which leaf of the inputs each input Array is."""
         return self.rule.numbers()
 
+    def keeps_outputs(self, wanted: list[bool]) -> bool:
+        """Tell whether backward looks at the outputs, if it is for these leaves of the inputs."""
+        return self.rule.keeps_outputs(wanted)
+
     def operands(self) -> range:
         """Return which arguments the call was made with."""
         return self.rule.operands()

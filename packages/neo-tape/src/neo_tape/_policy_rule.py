@@ -63,6 +63,15 @@ class Rule:
         """Return which leaf of the inputs each of `input_arrays` is."""
         return [i for i, meta in enumerate(self.inputs) if meta is not None]
 
+    def keeps_outputs(self, wanted: list[bool]) -> bool:
+        """Tell whether backward looks at the outputs, if it is for these leaves of the inputs."""
+        kept = any(kind == "output" for kind, _ in self.slots)
+        if not kept or not self.cls._linear_in:
+            return kept
+        flags = tree.unflatten(self.in_tree, wanted)
+        needed = {i for i, argument in enumerate(flags) if any(tree.leaves(argument))}
+        return not needed <= set(self.cls._linear_in)
+
     def operands(self) -> range:
         """Return which arguments of `policy_call` the call was made with: inputs and options."""
         return range(len(self.numbers()) + self.option_count)
@@ -73,7 +82,7 @@ class Rule:
         vars(policy).update(self.attributes)
         policy.ctx = self.context()
         places = {"output": outputs, "array": kept}
-        leaves = [v if kind == "value" else places[kind][v] for kind, v in self.slots]
+        leaves = [v if kind == "value" else places[kind][v] if places[kind] else None for kind, v in self.slots]
         if self.saves:
             policy.ctx._saved = tree.unflatten(self.saved_tree, leaves)
         flags = tree.unflatten(self.in_tree, wanted)
@@ -205,7 +214,7 @@ def _(level: Recorder, wanted: list[int], args: Args, params: Params, out: tuple
     wants = [False] * len(rule.inputs)
     for i in targets:
         wants[numbers[i]] = True
-    outputs = out if any(kind == "output" for kind, _ in rule.slots) else ()
+    outputs = out if rule.keeps_outputs(wants) else ()
     ids = tuple(o._id if is_differentiable(o) else 0 for o in out)
     level.watched.update(filter(None, ids))
 
