@@ -140,6 +140,10 @@ TRANSFORMS: dict[str, Callable[[Any, Array], object]] = {
     "checkpoint": lambda p, x: nt.grad(nt.checkpoint(network))(p, x),
     "policy": lambda p, x: (nt.grad(lambda x: Cube(x).sum())(x), nt.vmap(nt.grad(lambda x: Cube(x).sum()))(x)),
     "policy, forward": lambda p, x: nt.jvp(lambda x: Cube(x), (x,), (x,)),
+    "fixed_point": lambda p, x: nt.grad(lambda x: nt.fixed_point(lambda y, x: na.cos(y) * 0.5 + x, x, x).sum())(x / 9),
+    "fixed_point, forward": lambda p, x: nt.jvp(
+        lambda x: nt.fixed_point(lambda y, x: na.cos(y) * 0.5 + x, x, x), (x,), (x,)
+    ),
     "stop_gradient": lambda p, x: nt.grad(lambda x: (nt.stop_gradient(x) * x).sum())(x),
     "itself": lambda p, x: nt.eval_shape(elementwise, x).shape,
     "nested": lambda p, x: nt.vmap(lambda x: na.asarray(nt.eval_shape(elementwise, x).shape))(x),
