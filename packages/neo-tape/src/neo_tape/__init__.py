@@ -28,9 +28,9 @@ from neo_tape._program.program import Equation as Equation
 from neo_tape._program.program import Program as Program
 from neo_tape._program.program import Var as Var
 from neo_tape._program.trace import trace as trace
+from neo_tape._samples import samples as samples
 from neo_tape._scan import fori_loop as fori_loop
 from neo_tape._scan import scan as scan
-from neo_tape._samples import samples as samples
 from neo_tape._stop import stop_gradient as stop_gradient
 from neo_tape._to_torch import to_torch as to_torch
 from neo_tape._transpose import NotLinearError as NotLinearError
