@@ -8,6 +8,8 @@ from neo_tape._checkpoint import checkpoint_sequence as checkpoint_sequence
 from neo_tape._checks import check_grads as check_grads
 from neo_tape._cond import cond as cond
 from neo_tape._custom_root import custom_root as custom_root
+from neo_tape._eval_shape import ShapeDtype as ShapeDtype
+from neo_tape._eval_shape import eval_shape as eval_shape
 from neo_tape._fixed_point import fixed_point as fixed_point
 from neo_tape._from_torch import from_torch as from_torch
 from neo_tape._gradients import grad as grad
