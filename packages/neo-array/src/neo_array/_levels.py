@@ -100,16 +100,20 @@ class Stack:
     `chain` also holds those that are hidden while a rule runs: an array that they watch is no stranger.
     """
 
-    __slots__ = ("chain", "levels", "recorders")
+    __slots__ = ("_below", "chain", "levels", "recorders")
 
     def __init__(self, levels: tuple[Level, ...], chain: tuple[Level, ...], *, recorders: bool | None = None) -> None:
         self.levels = levels
         self.chain = chain
         self.recorders = all(map(_only_records, levels)) if recorders is None else recorders
+        self._below: dict[int, Stack] = {}
 
     def below(self, index: int) -> Stack:
-        """Return the stack with only the levels outside level `index` active."""
-        return Stack(self.levels[:index], self.chain)
+        """Return the stack with only the levels outside level `index` active; it is kept, since every op may ask."""
+        found = self._below.get(index)
+        if found is None:
+            found = self._below[index] = Stack(self.levels[:index], self.chain)
+        return found
 
 
 EMPTY: Final = Stack((), ())
