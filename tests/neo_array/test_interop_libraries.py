@@ -92,6 +92,7 @@ def test_bfloat16_reaches_jax_from_torch_and_comes_back() -> None:
 def test_hypothesis_draws_arrays_of_every_dtype_through_the_array_api(device: str) -> None:
     hypothesis: Any = pytest.importorskip("hypothesis", reason="hypothesis is not installed")
     strategies: Any = pytest.importorskip("hypothesis.extra.array_api").make_strategies_namespace(na)
+
     def draw(data: Any, name: str) -> None:
         with na.use_device(device):
             x = data.draw(strategies.arrays(getattr(na, name), strategies.array_shapes(min_dims=0, max_side=4)))
