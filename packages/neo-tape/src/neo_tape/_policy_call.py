@@ -10,21 +10,26 @@ the arrays that hold the batches.
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from neo_array import Array, PolicyError, asarray, tree
+from neo_array import Array, DTypeError, LevelError, PolicyError, asarray, tree
 from neo_array._array import next_id
-from neo_array._bind import is_differentiable
+from neo_array._bind import is_differentiable, top_batched
 from neo_array._levels import CROWD, OPEN, Args, Level, Params, Stack, check_strangers, current_stack, set_stack
+from neo_array.backends import is_raw
 from neo_tape._policy_batch import layers, views
-from neo_tape._policy_rule import Rule, policy_call
+from neo_tape._policy_batch_rule import may_batch, run_batch
+from neo_tape._policy_class import bind_arguments, label, refuse_foreign
+from neo_tape._policy_raw import run_forward as run_raw_forward
+from neo_tape._policy_rule import Rule, explain, policy_call
 from neo_tape._tangent import Tangent
 from neo_tape._tape import Tape
+from neo_tape._vmap import Vmap
 
 if TYPE_CHECKING:
     from neo_array._levels import Op
+    from neo_array._payloads import BatchLevel
 
 
 class Guard(Level):
@@ -34,16 +39,16 @@ class Guard(Level):
     below level k still record.
     """
 
-    __slots__ = ("_inputs", "_policy", "_start", "followed", "level", "record", "watched")
+    __slots__ = ("_inputs", "_start", "_who", "followed", "level", "record", "watched")
 
-    def __init__(self, level: Level, inputs: frozenset[int], start: int, policy: str, *, record: bool) -> None:
+    def __init__(self, level: Level, inputs: frozenset[int], start: int, who: str, *, record: bool) -> None:
         self.level = level
         self.followed: Level = level.followed if isinstance(level, Guard) else level
         self.record = record
         self.watched = level.watched
         self._inputs = inputs
         self._start = start
-        self._policy = policy
+        self._who = who
 
     def knows(self, array: Array) -> bool:
         return self.record and self.level.knows(array)
@@ -60,7 +65,7 @@ class Guard(Level):
         for value in values:
             if type(value) is Array and any(map(self.loses, layers(value))):
                 raise PolicyError(
-                    f"{self._policy}.forward: {how} an array of shape {value.shape} that is being differentiated but "
+                    f"{self._who}: {how} an array of shape {value.shape} that is being differentiated but "
                     "is not an argument, so its gradient would be lost; pass it as a positional argument, or take "
                     "stop_gradient of it"
                 )
@@ -73,10 +78,14 @@ class Guard(Level):
             self.level.see(Stack(levels, stack.chain), index, op, args, params, out)
 
 
-def call_policy(cls: Any, context: type[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Run a Policy's forward, and show the call to the open levels."""
-    positional, options = _arguments(cls, args, kwargs)
+def call_policy(
+    cls: Any, context: type[Any], args: tuple[Any, ...], kwargs: dict[str, Any], replaces: str | None = None
+) -> Any:
+    """Run a Policy's forward, and show the call to the open levels. `replaces` names the op that `rules` replaced."""
+    positional, options = bind_arguments(cls, args, kwargs)
     inputs, in_tree = tree.flatten(positional)
+    if any(type(x) is not Array and is_raw(x) for x in inputs):
+        refuse_foreign(cls, positional, is_raw)
     arrays = [x for x in inputs if type(x) is Array]
     everything = [each for x in arrays for each in layers(x)]  # levels outside a vmap know what holds the batch
     stack = current_stack()
@@ -92,19 +101,54 @@ def call_policy(cls: Any, context: type[Any], args: tuple[Any, ...], kwargs: dic
     start = next_id()
     ids = frozenset(a._id for a in everything)
     guarded = tuple(
-        Guard(level, ids, start, cls.__name__, record=i < inner and (type(level) is not Guard or level.record))
+        Guard(level, ids, start, label(cls, "forward"), record=i < inner and (type(level) is not Guard or level.record))
         if following[i]
         else level
         for i, level in enumerate(levels)
     )
-    try:
-        set_stack(Stack(guarded, stack.chain))
-        output = policy.forward(*tree.unflatten(in_tree, inputs), **options)
-    finally:
-        set_stack(stack)
+    output = _run_forward(cls, policy, Stack(guarded, stack.chain), inputs, in_tree, options)
+    if type(getattr(policy, "ctx", None)) is not context:
+        raise PolicyError(f"{label(cls, 'forward')}: put something else in self.ctx; call self.ctx.save(...) instead")
     if OPEN and (not levels or CROWD):
         check_strangers(stack, policy_call, tuple(everything))
-    return _show(cls, policy, stack, guarded, inputs, in_tree, output, options)
+    return _show(cls, policy, stack, guarded, inputs, in_tree, output, options, replaces)
+
+
+def _run_forward(
+    cls: Any, policy: Any, guarded: Stack, inputs: list[Any], in_tree: Any, options: dict[str, Any]
+) -> Any:
+    """Run forward, or what stands in for it, with nothing replaced and the levels guarded."""
+    arguments = tree.unflatten(in_tree, inputs)
+    level = top_batched([*inputs, *tree.leaves(options)])
+    outer = current_stack()
+    try:
+        set_stack(guarded)
+        if cls.raw:
+            if level is not None:
+                raise PolicyError(
+                    f"{cls.__name__}: has raw = True, so it cannot run under vmap; write forward and backward with "
+                    "Arrays, or map over the examples in Python and stack the results"
+                )
+            return run_raw_forward(cls, policy, arguments, options)
+        if isinstance(level, Vmap) and hasattr(cls, "batch") and may_batch(guarded, level):
+            return run_batch(cls, policy, guarded, level, inputs, in_tree, options)
+        return policy.forward(*arguments, **options)
+    except Exception as error:
+        explain(error, cls, "forward")
+        if level is not None and isinstance(error, LevelError | DTypeError):
+            error.add_note(_why_mapped(cls, level))
+        raise
+    finally:
+        set_stack(outer)
+
+
+def _why_mapped(cls: Any, level: BatchLevel) -> str:
+    advice = (
+        "its batch does not run where a level inside the vmap must see what forward saves being computed"
+        if hasattr(cls, "batch")
+        else "if it cannot, define batch(self, size, args, axes), which runs on all of them at once"
+    )
+    return f"{label(cls, 'forward')} runs once for all {level.size} examples under vmap; {advice}"
 
 
 def _show(
@@ -116,17 +160,16 @@ def _show(
     in_tree: Any,
     output: Any,
     options: dict[str, Any],
+    replaces: str | None,
 ) -> Any:
     """Give the outputs ids of their own, and show `policy_call` to the levels."""
     leaves, out_tree = tree.flatten(output)
     outputs = [asarray(x) if isinstance(x, float | complex) else x for x in leaves]
-    for x in outputs:
-        if type(x) is not Array:
-            raise PolicyError(f"{cls.__name__}.forward: must return Arrays, or pytrees of them, got {type(x).__name__}")
+    _check_outputs(cls, output, outputs)
     saved, saved_tree = tree.flatten(getattr(policy.ctx, "_saved", ()))
-    rule = Rule(cls, policy, inputs, in_tree, outputs, out_tree, saved, saved_tree)
+    rule = Rule(cls, policy, inputs, in_tree, outputs, out_tree, saved, saved_tree, replaces)
     values = [None if type(x) is Array else x for x in inputs]
-    rule.again = functools.partial(_call_again, cls, type(policy.ctx), values, in_tree, options)
+    rule.again = functools.partial(_call_again, cls, type(policy.ctx), values, in_tree, options, replaces)
     for guard in guarded:
         if isinstance(guard, Guard):
             guard.check(outputs, "returns")
@@ -140,30 +183,36 @@ def _show(
     return tree.unflatten(out_tree, found[-1].fresh)
 
 
+def _check_outputs(cls: Any, output: Any, outputs: list[Any]) -> None:
+    if not outputs:
+        raise PolicyError(
+            f"{label(cls, 'forward')}: must return Arrays, or pytrees of them, got {output!r}; return one"
+        )
+    for x in outputs:
+        if type(x) is not Array:
+            advice = (
+                "wrap it in na.asarray(...), or set raw = True"
+                if is_raw(x) and not cls.raw
+                else "save what is no Array with self.ctx.save(...), and return it from elsewhere"
+            )
+            raise PolicyError(
+                f"{label(cls, 'forward')}: must return Arrays, or pytrees of them, got {type(x).__name__}; {advice}"
+            )
+
+
 def _call_again(
-    cls: Any, context: type[Any], values: list[Any], in_tree: Any, options: dict[str, Any], arrays: list[Array]
+    cls: Any,
+    context: type[Any],
+    values: list[Any],
+    in_tree: Any,
+    options: dict[str, Any],
+    replaces: str | None,
+    arrays: list[Array],
 ) -> list[Array]:
     """Make a call anew with other Arrays, and return the outputs' leaves."""
     rest = iter(arrays)
     inputs = [next(rest) if value is None else value for value in values]
-    return tree.leaves(call_policy(cls, context, tree.unflatten(in_tree, inputs), options))
-
-
-@functools.cache
-def _signature(forward: Any) -> inspect.Signature:
-    signature = inspect.signature(forward)
-    return signature.replace(parameters=list(signature.parameters.values())[1:])
-
-
-def _arguments(cls: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Sort a call into positional arguments (defaults included) and keyword-only options."""
-    signature = _signature(cls.forward)
-    try:
-        bound = signature.bind(*args, **kwargs)
-    except TypeError as error:
-        raise PolicyError(f"{cls.__name__}: {error}; forward is {cls.__name__}{signature}") from None
-    bound.apply_defaults()
-    return bound.args, bound.kwargs
+    return tree.leaves(call_policy(cls, context, tree.unflatten(in_tree, inputs), options, replaces))
 
 
 def _check_options(cls: Any, options: dict[str, Any], stack: Stack) -> None:
