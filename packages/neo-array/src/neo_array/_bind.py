@@ -14,7 +14,20 @@ from neo_array._array import Array, next_id, wrap
 from neo_array._device import Device
 from neo_array._dtypes import DType, Scalar
 from neo_array._errors import DeviceError, DTypeError, NeoError, ShapeError
-from neo_array._levels import CROWD, EMPTY, OPEN, RETAINED, Args, Params, Recorder, check_strangers, current_stack, show
+from neo_array._levels import (
+    CROWD,
+    EMPTY,
+    OPEN,
+    RETAINED,
+    Args,
+    Params,
+    Recorder,
+    check_strangers,
+    current_stack,
+    replacement,
+    show,
+    show_or_replace,
+)
 from neo_array._payloads import Batched, BatchLevel, Donated, donate_carefully
 from neo_array._rules import WHOLE, NoDerivative, Residual
 
@@ -65,6 +78,9 @@ def careful(op: Op, args: Sequence[Any], params: Params) -> Any:
     arrays = _as_arguments(op, args)
     _check_devices(op, arrays)
     arrays = _promote(op, arrays)
+    instead = replacement(op) if OPEN else None
+    if instead is not None:  # before the batch is taken apart: it is called on what looks like one example
+        return instead(*arrays, **params)
     batched = top_batched(arrays)
     if batched is not None:  # after promotion: the levels above it see the dtypes that their rules expect
         return batched.bind(op, tuple(arrays), params)
@@ -360,7 +376,7 @@ NAMES: Final[dict[str, Any]] = {
     "next_id": next_id,
     "raise_no_derivative": raise_no_derivative,
     "shape_of": shape_of,
-    "show": show,
+    "show_or_replace": show_or_replace,
     "undo_broadcast": undo_broadcast,
     "weak": weak,
     "wrap": wrap,

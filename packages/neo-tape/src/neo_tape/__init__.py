@@ -21,6 +21,7 @@ from neo_tape._policy import Policy as Policy
 from neo_tape._policy import function as function
 from neo_tape._products import jvp as jvp
 from neo_tape._products import vjp as vjp
+from neo_tape._rules import rules as rules
 from neo_tape._stop import stop_gradient as stop_gradient
 from neo_tape._transpose import NotLinearError as NotLinearError
 from neo_tape._version import __version__ as __version__
