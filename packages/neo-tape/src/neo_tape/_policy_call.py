@@ -124,11 +124,6 @@ def _run_forward(
     try:
         set_stack(guarded)
         if cls.raw:
-            if level is not None:
-                raise PolicyError(
-                    f"{cls.__name__}: has raw = True, so it cannot run under vmap; write forward and backward with "
-                    "Arrays, or map over the examples in Python and stack the results"
-                )
             return run_raw_forward(cls, policy, arguments, options)
         if isinstance(level, Vmap) and hasattr(cls, "batch") and may_batch(guarded, level):
             return run_batch(cls, policy, guarded, level, inputs, in_tree, options)

@@ -13,6 +13,7 @@ import numpy as np
 
 from neo_array import Array, PolicyError, asarray, backends, tree
 from neo_array._array import wrap
+from neo_array._bind import top_batched
 from neo_array._levels import current_stack
 from neo_tape._policy_class import label
 
@@ -73,6 +74,7 @@ class Loan:
 def run_forward(cls: Any, policy: Any, arguments: Any, options: dict[str, Any]) -> Any:
     """Run forward on raw arrays. What it saved stands in `policy.ctx` as Arrays afterwards, its arguments behind it."""
     who = label(cls, "forward")
+    refuse_batches(cls, [arguments, options])
     loan = Loan(who)
     output = policy.forward(*tree.tree_map(loan.lend, arguments), **tree.tree_map(loan.lend, options))
     loan.check()
@@ -90,6 +92,7 @@ def run_forward(cls: Any, policy: Any, arguments: Any, options: dict[str, Any]) 
 def run_rule(cls: Any, policy: Any, method: str, given: tuple[Any, ...]) -> Any:
     """Run backward or jvp on raw arrays, and return what it returns with Arrays for them."""
     who = label(cls, method)
+    refuse_batches(cls, [*given, policy.ctx._saved])
     loan = Loan(who)
     saved, _ = policy.ctx._saved
     if saved is None:
@@ -99,6 +102,15 @@ def run_rule(cls: Any, policy: Any, method: str, given: tuple[Any, ...]) -> Any:
     returned = getattr(policy, method)(*tree.tree_map(loan.lend, given))
     loan.check()
     return tree.tree_map(lambda x: loan.returned(x, who), returned)
+
+
+def refuse_batches(cls: Any, values: Any) -> None:
+    """Raise if there are arrays of a vmap among the values."""
+    if top_batched(tree.leaves(values)) is not None:
+        raise PolicyError(
+            f"{cls.__name__}: has raw = True, so it cannot run under vmap; write forward and backward with Arrays, or "
+            "map over the examples in Python and stack the results"
+        )
 
 
 def refuse_second_order(cls: Any, arrays: Iterable[Any]) -> None:
