@@ -143,6 +143,8 @@ def test_same_array_with_a_batch_and_without() -> None:
     x = draw(3, 3)
     for f in (lambda p: p, lambda p: lambda a, b: nt.grad(lambda a, b: na.sum(p(a, b)), (0, 1))(a, b)):
         same(nt.vmap(f(mine), (0, None))(x, x), nt.vmap(f(plain), (0, None))(x, x))
+    total: Any = lambda p: lambda x: na.sum(na.sin(nt.vmap(p, (0, None))(x, x)))
+    same(nt.grad(total(mine))(x), nt.grad(total(plain))(x))
 
 
 def test_pytrees_options_static_arguments_and_shared_outputs() -> None:
@@ -164,11 +166,12 @@ def test_pytrees_options_static_arguments_and_shared_outputs() -> None:
 
     mine: Any = Mine
     x, b = draw(3, SIZE), draw(3, seed=1)
-    call = lambda x, b: nt.vmap(lambda x: mine({"x": x, "b": b, "s": "static"}, 2, scale=3.0), in_axes=1)(x)
+    call: Any = lambda x, b: nt.vmap(lambda x: mine({"x": x, "b": b, "s": "static"}, 2, scale=3.0), in_axes=1)(x)
     out = call(x, b)
     same(out["y"], 3.0 * x.mT + b)
     same(out["b"], na.broadcast_to(b * 2.0, (SIZE, 3)))
-    gx, gb = nt.grad(lambda x, b: na.sum(call(x, b)["y"]) + na.sum(call(x, b)["b"]), (0, 1))(x, b)
+    loss: Any = lambda x, b: na.sum(call(x, b)["y"]) + na.sum(call(x, b)["b"])
+    gx, gb = nt.grad(loss, (0, 1))(x, b)
     same(gx, 20.0 * x)
     same(gb, na.full((3,), float(SIZE), dtype=na.float64))
 
@@ -241,7 +244,11 @@ def closes_over(w: Array) -> Fn:
         (lambda s, size, args, axes: (args[0], 5), PolicyError, r"Mine.batch: an output of shape \(4, 3\).*axis 5"),
         (lambda s, size, args, axes: (args[0], "x"), PolicyError, r"Mine.batch: an output .*axis 'x'"),
         (lambda s, size, args, axes: (args[0], (0, 0)), TreeError, "Mine.batch: out_axes"),
-        (lambda s, size, args, axes: (args[0].numpy(), 0), (PolicyError, LevelError), "got ndarray|being differentiated"),
+        (
+            lambda s, size, args, axes: (args[0].numpy(), 0),
+            (PolicyError, LevelError),
+            "got ndarray|being differentiated",
+        ),
         (lambda s, size, args, axes: ("text", 0), PolicyError, "must return Arrays.*got str"),
         (
             lambda s, size, args, axes: (s.ctx.save(args[0][0]), (args[0], 0))[1],

@@ -38,6 +38,22 @@ class WithForwardMode(Bessel):
         return -t * special.j1(x)
 
 
+class SavesItsSlope(nt.Policy[Any]):
+    """Nothing that it saves depends on its argument, as far as a level can see."""
+
+    raw = True
+
+    def forward(self, x: Any) -> Any:
+        self.ctx.save(-special.j1(x))
+        return special.j0(x)
+
+    def backward(self, grad: Any) -> tuple[Any]:
+        return (grad * self.ctx.release[0],)
+
+    def jvp(self, t: Any) -> Any:
+        return t * self.ctx.release[0]
+
+
 bessel: Final[Any] = Bessel
 with_forward_mode: Final[Any] = WithForwardMode
 
@@ -84,7 +100,7 @@ def test_torch_tensors_and_their_own_autograd() -> None:
             (x,) = self.ctx.release
             with torch.enable_grad():
                 y = torch.nn.functional.softplus(x.requires_grad_())
-                return torch.autograd.grad(y, x, grad)
+                return (torch.autograd.grad(y, x, grad)[0],)
 
     softplus: Any = Softplus
     x = X.to("torch:cpu")
@@ -158,9 +174,13 @@ def total(f: Any) -> Any:
     return lambda x: f(x).sum()
 
 
+def squared(f: Any) -> Any:
+    return lambda x: f(x * x).sum()
+
+
 SECOND: Final[dict[str, Any]] = {
     "reverse of reverse": lambda f: nt.grad(total(nt.grad(total(f))))(X),
-    "reverse of reverse, of something between": lambda f: nt.grad(total(nt.grad(lambda x: f(x * x).sum())))(X),
+    "reverse of reverse, of something between": lambda f: nt.grad(total(nt.grad(squared(f))))(X),
     "by the cotangent": lambda f: nt.grad(lambda w: nt.grad(lambda x: (f(x) * w).sum())(X).sum())(W),
     "by a pullback's cotangent": lambda f: nt.grad(lambda w: nt.vjp(f, X)[1](w)[0].sum())(W),
     "forward of reverse": lambda f: nt.jvp(nt.grad(total(f)), (X,), (W,)),
@@ -179,16 +199,17 @@ FORWARD_SECOND: Final[dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("call", SECOND.values(), ids=SECOND)
-@pytest.mark.parametrize("policy", [bessel, with_forward_mode])
+@pytest.mark.parametrize("policy", [bessel, with_forward_mode, SavesItsSlope])
 def test_second_order_is_refused(call: Any, policy: Any) -> None:
     with pytest.raises(PolicyError, match=r"raw = True, so (it can be differentiated once|its backward cannot be t)"):
         call(policy)
 
 
 @pytest.mark.parametrize("call", FORWARD_SECOND.values(), ids=FORWARD_SECOND)
-def test_second_order_of_forward_mode_is_refused(call: Any) -> None:
-    with pytest.raises(PolicyError, match="WithForwardMode: has raw = True, so it can be differentiated once"):
-        call(with_forward_mode)
+@pytest.mark.parametrize("policy", [with_forward_mode, SavesItsSlope])
+def test_second_order_of_forward_mode_is_refused(call: Any, policy: Any) -> None:
+    with pytest.raises(PolicyError, match=": has raw = True, so it can be differentiated once"):
+        call(policy)
 
 
 def test_forward_mode_without_jvp_is_refused() -> None:
@@ -265,6 +286,16 @@ def test_writing_into_what_was_given_is_an_error(where: str, device: str) -> Non
     assert "Mine." in "".join([str(caught.value), *getattr(caught.value, "__notes__", [])])
     if device == "numpy":
         close(x, [0.5, 1.5, 2.0])
+
+
+def test_writing_into_a_cotangent_leaves_the_engines_constants_alone(device: str) -> None:
+    x = X.to(device)
+    f: Any = lambda x: raw_policy(lambda s, x: x * 2.0, lambda s, g: (written(g),))(x)
+    for loss in (lambda x: f(x).sum(), lambda x: na.sum(f(x[:1])), lambda x: f(x)[:1].sum() * 1.0):
+        with pytest.raises((PolicyError, ValueError), match=r"read-only|wrote into"):
+            nt.grad(loss)(x)
+    assert nt.grad(lambda x: x.sum())(x).numpy().tolist() == [1.0] * 3
+    assert nt.grad(lambda x: (x * 1.0)[:1].sum())(x).numpy().tolist() == [1.0, 0.0, 0.0]
 
 
 def test_closures_over_differentiated_arrays_are_refused() -> None:

@@ -109,8 +109,10 @@ def checkpointed(f: Fn) -> Fn:
 
 
 TRANSFORMS: Final = (reverse, forward, mapped)
-NESTINGS: Final = [n for depth in range(4) for n in itertools.product(TRANSFORMS, repeat=depth)]
-NESTINGS += [(linear,), (linear, reverse), (reverse, linear), (checkpointed, reverse), (mapped, checkpointed, reverse)]
+NESTINGS: Final[list[tuple[Fn, ...]]] = [
+    *(n for depth in range(4) for n in itertools.product(TRANSFORMS, repeat=depth)),
+    *((linear,), (linear, reverse), (reverse, linear), (checkpointed, reverse), (mapped, checkpointed, reverse)),
+]
 
 
 def network(relu: Fn) -> Fn:
@@ -135,19 +137,19 @@ def test_as_if_the_policy_were_called_wherever_the_scope_begins(nesting: tuple[F
 def test_derivative_and_batching_rules_run_on_the_ops_as_they_are(nesting: tuple[Fn, ...]) -> None:
     """Multiplication is in every rule and in the walk; only the two of the function are replaced."""
 
-    def built(multiply: Fn, other: Fn) -> Fn:
+    def built(multiply: Fn) -> Fn:
         f: Fn = lambda x: multiply(na.sin(multiply(x, x)), 0.5)
         for transform in nesting:
             f = transform(f)
-        return other(f)
+        return f
 
-    # the transforms of this test multiply as well, outside of f: the scope stands right around f
-    inside = lambda a, b: replaced(lambda a, b: a * b, {na.multiply: Product})(a, b)
-    same(built(inside, lambda f: f)(X), built(product, lambda f: f)(X))
+    # the transforms of this test multiply as well, outside of f: the scope stands right around each call
+    inside: Fn = lambda a, b: replaced(lambda a, b: a * b, {na.multiply: Product})(a, b)
+    same(built(inside)(X), built(product)(X))
 
 
 def test_scope_outside_replaces_what_the_function_does_and_not_what_the_walk_does() -> None:
-    cube = lambda multiply: lambda x: multiply(multiply(x, x), x)
+    cube: Any = lambda multiply: lambda x: multiply(multiply(x, x), x)
     with nt.rules({na.multiply: Product}):
         first = nt.grad(cube(na.multiply))(na.asarray(2.0))
         second = nt.grad(nt.grad(cube(na.multiply)))(na.asarray(2.0))
@@ -162,11 +164,7 @@ def test_jax_agrees_on_a_replaced_rule() -> None:
     from tests.neo_tape.jax_float64 import jax_in_float64
 
     with jax_in_float64() as jax:
-
-        @jax.custom_vjp
-        def doubled(x: Any) -> Any:
-            return jax.numpy.tanh(x)
-
+        doubled = jax.custom_vjp(lambda x: jax.numpy.tanh(x))
         # in JAX, too, the output follows the rule at every order if fwd calls the function
         doubled.defvjp(lambda x: (doubled(x), x), lambda x, g: (2.0 * g * jax.numpy.cos(x),))
         theirs = jax.vmap(jax.grad(lambda x: jax.grad(lambda y: doubled(y * y) * y)(x) * x))(X.numpy())
@@ -272,7 +270,9 @@ def test_what_is_run_again_later_is_what_ran_in_the_scope() -> None:
     same(pushforward(W), 7.0 * W * F.relu(X))
     _, plain = nt.linearize(lambda x: x * x, X)
     before = plain(W)
-    with nt.rules({na.multiply: Product}):
+    functions: Any = (lambda x, y: x + y), (lambda x, y: (x + y, None)), (lambda _, g: (g, g))
+    with nt.rules({na.multiply: nt.custom_vjp(*functions)}):
+        assert (W * W).numpy().tolist() == (W + W).numpy().tolist()
         same(plain(W), before)
 
 
@@ -359,8 +359,9 @@ def test_threads_and_tasks_are_unaffected() -> None:
         thread = threading.Thread(target=lambda: found.update(thread=slope()))
         context = contextvars.copy_context()
         inherited = threading.Thread(target=lambda: found.update(inherited=context.run(slope)))
-        thread.start(), inherited.start()
-        thread.join(), inherited.join()
+        for each in (thread, inherited):
+            each.start()
+            each.join()
     found["inherited, after the block"] = context.run(slope)
     assert found == {
         "scoped": 3.0,
@@ -378,18 +379,17 @@ def test_scope_of_a_generator_that_ends_under_another_transform_is_refused() -> 
             yield
 
     def f(x: Array) -> Array:
-        next(running)
+        next(running[0])
         return F.relu(x)
 
     def run() -> None:
-        nonlocal running
-        running = generator()
-        next(running)
+        running.append(generator())
+        next(running[0])
         with pytest.raises(LevelError, match=r"rules: the block ends.*do not yield"):
             nt.grad(f)(na.asarray(2.0))
         assert slope() == 1.0  # the scope may still be held there, but it replaces nothing any more
 
-    running: Iterator[None] = iter(())
+    running: list[Iterator[None]] = []
     contextvars.Context().run(run)
 
 

@@ -80,7 +80,7 @@ def _check_method(cls: Any, method: str) -> None:
     found = inspect.getattr_static(cls, method)
     if isinstance(found, staticmethod | classmethod | property) or not callable(found):
         raise PolicyError(
-            f"{label(cls, method)}: must be a plain method, got a {type(found).__name__}; write def {method}(self, ...)"
+            f"{label(cls, method)}: must be a plain method, got {type(found).__name__}; write def {method}(self, ...)"
         )
     for kind, test in KINDS.items():
         if test(found):

@@ -26,14 +26,19 @@ class Loan:
         self._lent: dict[int, tuple[Any, Array, Any]] = {}  # by id: what was lent, the Array, its version
 
     def lend(self, x: Any) -> Any:
-        """Return the raw array of an Array: NumPy's as a read-only view, torch's apart from its own autograd."""
+        """Return the raw array of an Array, in a form that a write to it is an error, or does no harm."""
         if type(x) is not Array:
             return x
         raw = backends.checked(x._raw)
         x._exported = True  # what was lent may be kept: its memory is not to be reused
-        lent = raw.view() if isinstance(raw, np.ndarray) else raw.detach() if hasattr(raw, "detach") else raw[...]
-        if isinstance(lent, np.ndarray):
+        if isinstance(raw, np.ndarray):
+            lent = raw.view()
             lent.flags.writeable = False
+        elif hasattr(raw, "_version"):  # torch's count of writes; apart from torch's own autograd
+            # the engine's constants are shared, and have one element, however often it is repeated
+            lent = raw.detach().clone() if raw.numel() <= 1 or 0 in raw.stride() else raw.detach()
+        else:
+            lent = raw.copy()
         self._lent[id(lent)] = lent, x, getattr(lent, "_version", None)
         return lent
 
@@ -63,8 +68,8 @@ class Loan:
         for lent, x, version in self._lent.values():
             if getattr(lent, "_version", None) != version:
                 raise PolicyError(
-                    f"{self._who}: wrote into an array of shape {x.shape} that it was given; write into a copy, "
-                    "x.clone()"
+                    f"{self._who}: wrote into an array of shape {x.shape} that it was given, and has changed it for "
+                    "all; write into a copy, x.clone()"
                 )
 
     def _kind(self) -> str:

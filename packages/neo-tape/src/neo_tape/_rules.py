@@ -18,7 +18,7 @@ Rule: TypeAlias = "type[Policy[*tuple[Any, ...]]] | Callable[..., Any]"
 Op: TypeAlias = "Primitive[..., Any]"
 
 
-def rules(table: Mapping[Any, Rule], /) -> AbstractContextManager[None]:
+def rules(table: Mapping[Op | str, Rule], /) -> AbstractContextManager[None]:
     """Replace ops by Policies inside a `with` block, in this context alone: no model has to be changed for it.
 
     Wherever a function calls the op in the block, as a function, an operator or a method, the Policy is called instead,
