@@ -176,6 +176,24 @@ def test_pytrees_options_static_arguments_and_shared_outputs() -> None:
     same(gb, na.full((3,), float(SIZE), dtype=na.float64))
 
 
+def test_options_that_hold_batches_go_to_forward() -> None:
+    class Mine(nt.Policy):
+        def forward(self, x: Array, *, scale: Array) -> Array:
+            return x * scale
+
+        def batch(self, size: int, args: Any, axes: Any, *, scale: Array) -> Any:
+            assert scale.shape == ()
+            return args[0] * scale, axes[0]
+
+        def backward(self, grad: Array) -> tuple[Array]:
+            return (grad,)
+
+    mine: Any = Mine
+    x = draw(SIZE)
+    same(nt.vmap(lambda x: mine(x, scale=x))(x), x * x)
+    same(nt.vmap(lambda x: mine(x, scale=na.sum(draw(3))))(x), x * na.sum(draw(3)))
+
+
 def test_it_may_do_what_cannot_be_done_for_one_example() -> None:
     """Forward reads a value; batch need not."""
 

@@ -39,8 +39,8 @@ class Level:
         """Tell whether this level follows the array."""
         return array._id in self.watched
 
-    def read(self, array: Array) -> None:
-        """Take note that a known array's value is read as a Python number."""
+    def read(self, array: Array, how: str) -> None:
+        """Take note that a known array's value is read; `how` is what the user wrote: `bool(x)`, `x.numpy()`."""
 
     def rescue(self, array: Array, spare: Array) -> bool:
         """Put `spare`, which has its value and id, where an array that is being donated stands; tell whether it did."""

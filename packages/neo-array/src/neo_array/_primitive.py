@@ -67,6 +67,7 @@ class Primitive(Generic[P, R_co]):
         may_be_discrete: bool,
         broadcasts: bool,
         multi: bool,
+        sized_by_values: bool,
     ) -> None:
         functools.update_wrapper(self, body)
         self.kind: Final = kind
@@ -79,6 +80,7 @@ class Primitive(Generic[P, R_co]):
         self.may_be_discrete: Final = may_be_discrete
         self.broadcasts: Final = broadcasts
         self.multi: Final = multi
+        self.sized_by_values: Final = sized_by_values
         self.kernels: Final[dict[type, Callable[..., Any]]] = {}
         self.sources: Final[dict[str, Callable[..., Any] | str]] = {}
         self.inplace_sources: Final[dict[str, Callable[..., Any] | str]] = {}
@@ -259,6 +261,7 @@ def primitive(
     may_be_discrete: bool = False,
     broadcasts: bool | None = None,
     multi: bool = False,
+    sized_by_values: bool = False,
 ) -> Decorator:
     """Make a Primitive of a function: positional-only parameters are arrays, keyword-only ones are options.
 
@@ -271,6 +274,7 @@ def primitive(
         may_be_discrete: the output's dtype depends on an option, so recording looks at it.
         broadcasts: the engine sums cotangents over broadcast axes; default: whether the op is elementwise.
         multi: the op returns a tuple of arrays.
+        sized_by_values: the shape of what it returns depends on the values of its arguments.
     """
 
     def make(body: Callable[P, R], /) -> Primitive[P, R]:
@@ -301,6 +305,7 @@ def primitive(
             may_be_discrete=may_be_discrete,
             broadcasts=kind == "elementwise" if broadcasts is None else broadcasts,
             multi=multi,
+            sized_by_values=sized_by_values,
         )
         REGISTRY[body.__name__] = op
         return op

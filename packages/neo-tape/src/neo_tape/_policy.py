@@ -9,13 +9,16 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar, Generic, Never, Protocol, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Never, Protocol, TypeAlias, TypeVar, overload
 
 from typing_extensions import ParamSpec, TypeVarTuple, Unpack
 
 from neo_array import Array, PolicyError
 from neo_tape._policy_call import call_policy
 from neo_tape._policy_class import check_methods, signature
+
+if TYPE_CHECKING:
+    from neo_tape._check_policy import Samples
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
@@ -96,6 +99,8 @@ class Policy(Generic[*Saved]):
     symbolic_zeros: ClassVar[bool] = False
     raw: ClassVar[bool] = False
     _labels: ClassVar[Mapping[str, str]] = MappingProxyType({})  # what messages call its methods, if not by their names
+    # in which arguments forward is linear: for these alone, backward gets None for the outputs that were saved
+    _linear_in: ClassVar[tuple[int, ...]] = ()
 
     def __new__(cls: type[_Forward[P, R_co]], /, *args: P.args, **kwargs: P.kwargs) -> R_co:
         check_class(cls)
@@ -127,23 +132,36 @@ F = TypeVar("F", bound="type[_ArrayRule] | type[_TreeRule]")
 
 
 @overload
-def function(*, check: bool) -> Callable[[F], F]: ...
+def function(*, check: bool | Samples) -> Callable[[F], F]: ...
 @overload
-def function(policy: F, /, *, check: bool = True) -> F: ...
-def function(policy: Any = None, /, *, check: bool = True) -> Any:
+def function(policy: F, /, *, check: bool | Samples = True) -> F: ...
+def function(policy: Any = None, /, *, check: bool | Samples = True) -> Any:
     """Check a Policy when it is defined, and return it: calling the class then runs its rule.
 
     Use it as a decorator or as a call. `check=False` leaves the check of the class to its first call.
+    With samples, `check_policy` also looks for wrong gradients, hidden state and other mistakes at once:
+
+    - `check=(x, y)`: a tuple is the positional arguments of a call; `nt.samples((2, 3), (3, 5))` draws one;
+    - `check=[(x, y), (z, w)]`: a list is several calls;
+    - `check=lambda rng: [(asarray(rng.normal(size=3)),)]`: a function of a NumPy Generator gives calls.
+
+    Take distinct primes for sizes, so that nothing broadcasts by luck. The checks run whenever the class is defined,
+    and take about a tenth of a second. For options, or gradients that are meant to be others than forward's,
+    call `check_policy` instead.
 
     Raises:
         PolicyError: for a class that is no Policy, misses forward or backward, defines `__init__`, or whose backward
-        does not take exactly one cotangent.
+        does not take exactly one cotangent; and for what the samples show.
     """
 
     def decorate(cls: Any) -> Any:
-        if check:
+        if check is not False:
             check_class(cls)
         cls.__signature__ = signature(cls.forward)
+        if not isinstance(check, bool):
+            from neo_tape._check_policy import check_samples
+
+            check_samples(cls, check)
         return cls
 
     return decorate if policy is None else decorate(policy)

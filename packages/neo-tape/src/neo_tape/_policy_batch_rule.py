@@ -14,11 +14,14 @@ from neo_tape._policy_class import label
 from neo_tape._vmap import Vmap, _spread
 
 
-def may_batch(guarded: Stack, level: Vmap) -> bool:
+def may_batch(guarded: Stack, level: Vmap, options: dict[str, Any]) -> bool:
     """Tell whether `batch` may run in place of forward.
 
-    It may not if a level inside the vmap is to see how forward computes what it saves: that happens below the vmap.
+    It may not if a level inside the vmap is to see how forward computes what it saves: that happens below the vmap. Nor
+    if options hold batches, whose axes it is not told.
     """
+    if any(type(x) is Array and level.unwrap(x)[1] is not None for x in tree.leaves(options)):
+        return False
     return not any(getattr(each, "record", False) for each in guarded.levels[guarded.levels.index(level) + 1 :])
 
 

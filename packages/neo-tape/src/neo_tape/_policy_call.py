@@ -3,15 +3,18 @@
 While forward runs, let k be the innermost Tape or Tangent that knows an input. Tapes and Tangents from k up do not see
 forward's own ops; those below do, since what forward saves may be differentiated when level k's backward runs under
 them.
-Then the Policy is shown as one op, `policy_call(*inputs, *outputs, *saved)`, to all levels; to those outside a vmap, on
-the arrays that hold the batches.
+Then the Policy is shown as one op, `policy_call(*inputs, *options, *outputs, *saved)`, to all levels; to those outside
+a vmap, on the arrays that hold the batches.
+
+Traces see both: what backward keeps of forward's own ops is computed in a Program as it was, while the call itself is
+made anew. So forward must take from a trace nothing but its arguments.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from neo_array import Array, DTypeError, LevelError, PolicyError, asarray, tree
 from neo_array._array import next_id
@@ -23,6 +26,7 @@ from neo_tape._policy_batch_rule import may_batch, run_batch
 from neo_tape._policy_class import bind_arguments, label, refuse_foreign
 from neo_tape._policy_raw import run_forward as run_raw_forward
 from neo_tape._policy_rule import Rule, explain, policy_call
+from neo_tape._program.trace import Trace
 from neo_tape._tangent import Tangent
 from neo_tape._tape import Tape
 from neo_tape._vmap import Vmap
@@ -33,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class Guard(Level):
-    """Stands in for a Tape or Tangent while forward runs.
+    """Stands in for a Tape, a Tangent or a Trace while forward runs.
 
     It refuses watched arrays that reach forward by another way than its arguments: their gradient would vanish. Those
     below level k still record.
@@ -64,18 +68,24 @@ class Guard(Level):
         """Refuse values whose gradient would be lost."""
         for value in values:
             if type(value) is Array and any(map(self.loses, layers(value))):
+                what, harm, advice = _LOSSES[isinstance(self.followed, Trace)]
                 raise PolicyError(
-                    f"{self._who}: {how} an array of shape {value.shape} that is being differentiated but "
-                    "is not an argument, so its gradient would be lost; pass it as a positional argument, or take "
-                    "stop_gradient of it"
+                    f"{self._who}: {how} an array of shape {value.shape} that is being {what} but is not an "
+                    f"argument, so {harm}; pass it as {advice}"
                 )
 
     def see(self, stack: Stack, index: int, op: Op, args: Args, params: Params, out: Any) -> None:
-        if not op.discrete:
+        if not op.discrete or isinstance(self.followed, Trace):
             self.check(args, f"uses, in {op.__name__},")
         if self.record:
             levels = tuple(each.level if isinstance(each, Guard) else each for each in stack.levels)
             self.level.see(Stack(levels, stack.chain), index, op, args, params, out)
+
+
+_LOSSES: Final = {
+    False: ("differentiated", "its gradient would be lost", "a positional argument, or take stop_gradient of it"),
+    True: ("traced", "a Program would compute with this one value of it", "an argument or an option"),
+}
 
 
 def call_policy(
@@ -89,29 +99,38 @@ def call_policy(
     arrays = [x for x in inputs if type(x) is Array]
     everything = [each for x in arrays for each in layers(x)]  # levels outside a vmap know what holds the batch
     stack = current_stack()
+    given = _option_arrays(options)
     _check_options(cls, options, stack)
 
     policy = object.__new__(cls)
     policy.ctx = context()
     levels = stack.levels
-    following = [isinstance(level, Tape | Tangent | Guard) for level in levels]
-    wanted = {id(a) for a in arrays if any(level.knows(each) for each in layers(a) for level in levels)}
+    tracing = [isinstance(_followed(level), Trace) for level in levels]
+    following = [isinstance(_followed(level), Tape | Tangent) for level in levels]
+    differentiating = [level for level, follows in zip(levels, following, strict=True) if follows]
+    wanted = {id(a) for a in arrays if any(level.knows(each) for each in layers(a) for level in differentiating)}
     policy.needs_grad = tuple(any(id(x) in wanted for x in tree.leaves(argument)) for argument in positional)
     inner = max((i for i, level in enumerate(levels) if following[i] and any(map(level.knows, everything))), default=-1)
     start = next_id()
-    ids = frozenset(a._id for a in everything)
+    ids = frozenset(a._id for x in (*arrays, *given) for a in layers(x))
     guarded = tuple(
-        Guard(level, ids, start, label(cls, "forward"), record=i < inner and (type(level) is not Guard or level.record))
-        if following[i]
+        Guard(
+            level,
+            ids,
+            start,
+            label(cls, "forward"),
+            record=(traces or i < inner) and (type(level) is not Guard or level.record),
+        )
+        if follows or traces
         else level
-        for i, level in enumerate(levels)
+        for i, (level, follows, traces) in enumerate(zip(levels, following, tracing, strict=True))
     )
     output = _run_forward(cls, policy, Stack(guarded, stack.chain), inputs, in_tree, options)
     if type(getattr(policy, "ctx", None)) is not context:
         raise PolicyError(f"{label(cls, 'forward')}: put something else in self.ctx; call self.ctx.save(...) instead")
     if OPEN and (not levels or CROWD):
         check_strangers(stack, policy_call, tuple(everything))
-    return _show(cls, policy, stack, guarded, inputs, in_tree, output, options, replaces)
+    return _show(cls, policy, stack, guarded, inputs, in_tree, given, output, options, replaces)
 
 
 def _run_forward(
@@ -125,7 +144,7 @@ def _run_forward(
         set_stack(guarded)
         if cls.raw:
             return run_raw_forward(cls, policy, arguments, options)
-        if isinstance(level, Vmap) and hasattr(cls, "batch") and may_batch(guarded, level):
+        if isinstance(level, Vmap) and hasattr(cls, "batch") and may_batch(guarded, level, options):
             return run_batch(cls, policy, guarded, level, inputs, in_tree, options)
         return policy.forward(*arguments, **options)
     except Exception as error:
@@ -139,7 +158,8 @@ def _run_forward(
 
 def _why_mapped(cls: Any, level: BatchLevel) -> str:
     advice = (
-        "its batch does not run where a level inside the vmap must see what forward saves being computed"
+        "its batch runs only where options hold no batch, and no level inside the vmap must see what forward saves "
+        "being computed"
         if hasattr(cls, "batch")
         else "if it cannot, define batch(self, size, args, axes), which runs on all of them at once"
     )
@@ -153,6 +173,7 @@ def _show(
     guarded: tuple[Level, ...],
     inputs: list[Any],
     in_tree: Any,
+    given: list[Array],
     output: Any,
     options: dict[str, Any],
     replaces: str | None,
@@ -162,14 +183,15 @@ def _show(
     outputs = [asarray(x) if isinstance(x, float | complex) else x for x in leaves]
     _check_outputs(cls, output, outputs)
     saved, saved_tree = tree.flatten(getattr(policy.ctx, "_saved", ()))
-    rule = Rule(cls, policy, inputs, in_tree, outputs, out_tree, saved, saved_tree, replaces)
-    values = [None if type(x) is Array else x for x in inputs]
-    rule.again = functools.partial(_call_again, cls, type(policy.ctx), values, in_tree, options, replaces)
+    rule = Rule(cls, policy, inputs, in_tree, given, outputs, out_tree, saved, saved_tree, replaces)
+    leaves, treedef = tree.flatten((inputs, options))
+    values = [None if type(x) is Array else x for x in leaves]
+    rule.again = functools.partial(_call_again, cls, type(policy.ctx), values, treedef, in_tree, replaces)
     for guard in guarded:
         if isinstance(guard, Guard):
             guard.check(outputs, "returns")
             guard.check(saved, "saves")
-    found = views(stack, rule, rule.input_arrays(inputs), outputs, rule.kept_arrays(saved))
+    found = views(stack, rule, [*rule.input_arrays(inputs), *given], outputs, rule.kept_arrays(saved))
     ends = [view.start for view in found[1:]] + [len(stack.levels)]
     for view, end in zip(found, ends, strict=True):
         arguments = (*view.inputs, *view.outputs, *view.kept)
@@ -195,25 +217,39 @@ def _check_outputs(cls: Any, output: Any, outputs: list[Any]) -> None:
             )
 
 
+def _followed(level: Level) -> Level:
+    return level.followed if isinstance(level, Guard) else level
+
+
 def _call_again(
     cls: Any,
     context: type[Any],
     values: list[Any],
+    treedef: Any,
     in_tree: Any,
-    options: dict[str, Any],
     replaces: str | None,
     arrays: list[Array],
 ) -> list[Array]:
     """Make a call anew with other Arrays, and return the outputs' leaves."""
     rest = iter(arrays)
-    inputs = [next(rest) if value is None else value for value in values]
+    inputs, options = tree.unflatten(treedef, [next(rest) if value is None else value for value in values])
     return tree.leaves(call_policy(cls, context, tree.unflatten(in_tree, inputs), options, replaces))
+
+
+def _option_arrays(options: dict[str, Any]) -> list[Array]:
+    """Return the Arrays among the options, in the order of their leaves."""
+    return [x for x in tree.leaves(options) if type(x) is Array]
 
 
 def _check_options(cls: Any, options: dict[str, Any], stack: Stack) -> None:
     for name, option in options.items():
         for leaf in tree.leaves(option):
-            known = type(leaf) is Array and any(level.knows(x) for x in layers(leaf) for level in stack.levels)
+            known = type(leaf) is Array and any(
+                level.knows(x)
+                for x in layers(leaf)
+                for level in stack.levels
+                if not isinstance(_followed(level), Trace)
+            )
             if known and is_differentiable(leaf):
                 raise PolicyError(
                     f"{cls.__name__}: option {name!r} is being differentiated, but options get no gradient; "

@@ -18,7 +18,7 @@ from neo_tape._transpose import NotLinearError, transpose
 class Rule:
     """One call of a Policy, as the option of `policy_call`: structures, and how to rebuild the instance."""
 
-    again: Callable[[list[Array]], list[Array]]  # makes the call anew, with other input Arrays
+    again: Callable[[list[Array]], list[Array]]  # makes the call anew, on other values of `operands`
 
     def __init__(
         self,
@@ -26,6 +26,7 @@ class Rule:
         policy: Any,
         inputs: list[Any],
         in_tree: Any,
+        options: list[Array],
         outputs: list[Array],
         out_tree: Any,
         saved: list[Any],
@@ -43,6 +44,7 @@ class Rule:
                 raise PolicyError(f"{label(cls, 'forward')}: kept an Array in self.{key}; use self.ctx.save(...)")
         self.in_tree, self.out_tree, self.saved_tree = in_tree, out_tree, saved_tree
         self.inputs = [Meta(x) if type(x) is Array else None for x in inputs]
+        self.option_count = len(options)  # of those that hold Arrays
         self.outputs = [Meta(x) for x in outputs]
         given = {id(x) for x in inputs}  # what was saved is then the argument: only the fresh output has this rule
         places = {id(x): i for i, x in enumerate(outputs) if id(x) not in given}
@@ -66,13 +68,26 @@ class Rule:
         """Return which leaf of the inputs each of `input_arrays` is."""
         return [i for i, meta in enumerate(self.inputs) if meta is not None]
 
+    def keeps_outputs(self, wanted: list[bool]) -> bool:
+        """Tell whether backward looks at the outputs, if it is for these leaves of the inputs."""
+        kept = any(kind == "output" for kind, _ in self.slots)
+        if not kept or not self.cls._linear_in:
+            return kept
+        flags = tree.unflatten(self.in_tree, wanted)
+        needed = {i for i, argument in enumerate(flags) if any(tree.leaves(argument))}
+        return not needed <= set(self.cls._linear_in)
+
+    def operands(self) -> range:
+        """Return which arguments of `policy_call` the call was made with: inputs and options."""
+        return range(len(self.numbers()) + self.option_count)
+
     def instance(self, method: str, outputs: tuple[Array, ...], kept: tuple[Array, ...], wanted: list[bool]) -> Any:
         """Rebuild the Policy for a call of backward or jvp."""
         policy = object.__new__(self.cls)
         vars(policy).update(self.attributes)
         policy.ctx = self.context()
         places = {"output": outputs, "array": kept}
-        leaves = [v if kind == "value" else places[kind][v] for kind, v in self.slots]
+        leaves = [v if kind == "value" else places[kind][v] if places[kind] else None for kind, v in self.slots]
         if self.saves:
             policy.ctx._saved = tree.unflatten(self.saved_tree, leaves)
         policy.ctx._rule = label(self.cls, method)
@@ -148,7 +163,10 @@ def explain(error: Exception, cls: Any, method: str) -> None:
 
 @primitive(multi=True)
 def policy_call(*arrays: Array, rule: Rule) -> tuple[Array, ...]:
-    """Run a Policy's rule as one op. Its arrays are the inputs, the outputs as forward made them, and what it saved."""
+    """Run a Policy's rule as one op.
+
+    Its arrays are the inputs, those in its options, the outputs as forward made them, and what it saved.
+    """
     raise AssertionError("policy_call is shown to levels by Policy, never called")
 
 
@@ -162,7 +180,7 @@ def _(level: Recorder, wanted: list[int], args: Args, params: Params, out: tuple
     wants = [False] * len(rule.inputs)
     for i in targets:
         wants[numbers[i]] = True
-    outputs = out if any(kind == "output" for kind, _ in rule.slots) else ()
+    outputs = out if rule.keeps_outputs(wants) else ()
     ids = tuple(o._id if is_differentiable(o) else 0 for o in out)
     level.watched.update(filter(None, ids))
 
@@ -174,7 +192,7 @@ def _(level: Recorder, wanted: list[int], args: Args, params: Params, out: tuple
             if gradient is not None:
                 accumulate(grads, source, gradient)
 
-    level.entries.append((pull, ids, tuple(args[i]._id for i in targets), outputs, args[len(numbers) + len(out) :]))
+    level.entries.append((pull, ids, tuple(args[i]._id for i in targets), outputs, _kept(rule, args)))
 
 
 @policy_call.jvp
@@ -185,7 +203,12 @@ def _(tangents: tuple[Array | None, ...], arrays: tuple[Array, ...], out: tuple[
         full[i] = tangent
     if all(t is None for t in full):
         return (None,) * len(out)
-    return rule.push(full, out, arrays[len(numbers) + len(out) :])
+    return rule.push(full, out, _kept(rule, arrays))
+
+
+def _kept(rule: Rule, args: Args) -> Args:
+    """Return which of the op's arguments were saved."""
+    return args[len(rule.operands()) + len(rule.outputs) :]
 
 
 policy_call.batch(missing="policy_call is shown to levels, never run; under vmap, forward runs on batched arrays")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias, TypeVar, overload
 
+import numpy as np
 from typing_extensions import TypeVarTuple, Unpack
 
 from neo_array import Array, DeviceError, DTypeError, ShapeError, TreeError, asarray, tree, zeros_like
@@ -119,7 +120,7 @@ def jvp(f: Callable[..., Any], primals: Any, tangents: Any, *, has_aux: bool = F
 def _zero(leaf: Any) -> Any:
     if type(leaf) is Array:
         return zeros_like(leaf)
-    return type(leaf)(0) if isinstance(leaf, int | float | complex) else leaf
+    return type(leaf)(0) if isinstance(leaf, int | float | complex | np.number) else leaf
 
 
 def _split_aux(result: Any, who: str) -> tuple[Any, Any]:

@@ -141,7 +141,7 @@ for _op in (pick, pile, pick_along, pile_along, pick_at, pile_at):
 
 
 # --- Masks ---
-@primitive(discrete="its result is an index")
+@primitive(discrete="its result is an index", sized_by_values=True)
 def true_places(mask: Array, /) -> Array:
     """Return where a mask holds, as places in its row-major order: a vector as long as there are true elements."""
     return bind(true_places, mask)
@@ -156,8 +156,8 @@ true_places.batch(missing="the number of true elements differs by example; use w
 def check_range(op: str, indices: Array, size: int) -> None:
     """Say which index no kernel could find."""
     if indices.size:
-        low, high = indices.min().item(), indices.max().item()
-        if not (-size <= low and high < size):  # type: ignore[operator]  # integers
+        low, high = indices.min()._raw.item(), indices.max()._raw.item()  # not a read that levels should know of
+        if not (-size <= low and high < size):
             raise IndexError(f"{op}: indices from {low} to {high} are out of range for an axis of size {size}")
 
 

@@ -81,7 +81,7 @@ def searchsorted(x1: Array, x2: ArrayLike, /, *, side: _Side = "left", sorter: A
 
 
 # --- Elements that are not zero ---
-@primitive(multi=True, discrete="its results are indices")
+@primitive(multi=True, discrete="its results are indices", sized_by_values=True)
 def nonzero(x: Array, /) -> tuple[Array, ...]:
     """Return the positions of the elements that are not zero, in row-major order: for each axis one int64 vector.
 

@@ -46,7 +46,7 @@ segment_index.kernel("torch")("neo_array.backends.torch_kernels.segments:segment
 
 @segment_index.explain
 def _(segment_ids: Array, /, *, size: int) -> None:
-    low, high = segment_ids.min().item(), segment_ids.max().item()
+    low, high = segment_ids.min()._raw.item(), segment_ids.max()._raw.item()
     raise IndexError(
         f"segment_ids: must be at least 0 and less than num_segments={size}, got ids from {low} to {high}; "
         "give unwanted elements a segment of their own and cut it off"

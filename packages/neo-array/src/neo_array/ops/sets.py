@@ -50,7 +50,7 @@ class UniqueInverse(NamedTuple):
     inverse_indices: Array
 
 
-@primitive(multi=True, discrete="its results are indices and counts")
+@primitive(multi=True, discrete="its results are indices and counts", sized_by_values=True)
 def distinct(x: Array, /) -> tuple[Array, Array, Array]:
     """Return the first positions of a vector's distinct elements, which of them each element is, and their counts."""
     return bind(distinct, x)

@@ -17,7 +17,7 @@ from neo_array.ops.picking import pick
 from neo_array.ops.shaping import broadcast_to, expand_dims, normalize_axis, reshape
 
 
-@primitive(discrete="its result is an index")
+@primitive(discrete="its result is an index", sized_by_values=True)
 def repeated_places(counts: Array, /) -> Array:
     """Return 0, 1, 2, ..., each as often as its count says."""
     return bind(repeated_places, counts)
@@ -35,7 +35,7 @@ repeated_places.batch(missing="the shape of its result depends on the counts, wh
 
 @repeated_places.explain
 def _(counts: Array, /) -> None:
-    raise ShapeError(f"repeat: counts must not be negative, got {counts.min().item()}")
+    raise ShapeError(f"repeat: counts must not be negative, got {counts.min()._raw.item()}")
 
 
 def repeat(x: Array, repeats: int | Array | Sequence[int], /, *, axis: int | None = None) -> Array:

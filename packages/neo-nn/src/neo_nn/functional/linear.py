@@ -63,7 +63,7 @@ def affine(x: Array, weight: Array, bias: Array, /) -> Array:
     return bind(affine, x, weight, bias)
 
 
-affine.kernel("torch")("neo_nn._torch:affine")
+affine.kernel("torch")("neo_nn._torch.linear:affine")
 affine.vjp(bias=lambda g: reduce_sum.bind(g, axis=tuple(range(g.ndim - 1)), keepdims=False) if g.ndim > 1 else g)
 
 
@@ -119,7 +119,7 @@ def outer_sum(a: Array, b: Array, /) -> Array:
     return bind(outer_sum, a, b)
 
 
-outer_sum.kernel("torch")("neo_nn._torch:outer_sum")
+outer_sum.kernel("torch")("neo_nn._torch.linear:outer_sum")
 outer_sum.vjp(a=lambda g, b: project.bind(b, g), b=lambda g, a: _times(a, g))
 
 

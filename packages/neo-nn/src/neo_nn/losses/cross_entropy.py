@@ -71,7 +71,7 @@ def softmax_cross_entropy(logits: Array, labels: Array, /, *, reduction: Reducti
     return bind(softmax_cross_entropy, logits, labels, reduction=reduction)
 
 
-softmax_cross_entropy.kernel("torch")("neo_nn._torch:softmax_cross_entropy")
+softmax_cross_entropy.kernel("torch")("neo_nn._torch.losses:softmax_cross_entropy")
 softmax_cross_entropy.vjp(labels=_LABELS)
 
 
@@ -110,7 +110,7 @@ def cross_entropy_grad(cotangent: Array, logits: Array, labels: Array, /, *, red
     return bind(cross_entropy_grad, cotangent, logits, labels, reduction=reduction)
 
 
-cross_entropy_grad.kernel("torch")("neo_nn._torch:cross_entropy_grad")
+cross_entropy_grad.kernel("torch")("neo_nn._torch.losses:cross_entropy_grad")
 cross_entropy_grad.vjp(labels=_LABELS)
 
 
