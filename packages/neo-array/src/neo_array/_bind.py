@@ -75,6 +75,9 @@ def weak(value: Scalar, like: Array) -> Any:
 
 def careful(op: Op, args: Sequence[Any], params: Params) -> Any:
     """Run an op with everything checked, promoted and explained."""
+    level = _batched_alike(op, args)
+    if level is not None and replacement(op) is None:
+        return level.bind(op, tuple(args), params)
     arrays = _as_arguments(op, args)
     _check_devices(op, arrays)
     arrays = _promote(op, arrays)
@@ -89,6 +92,43 @@ def careful(op: Op, args: Sequence[Any], params: Params) -> Any:
     )
     raws = [a._raw if type(a) is Array else _constant(op, a, like) for a in arrays]
     return _finish(op, tuple(arrays), params, _run(op, kernel_for(op, like._raw), raws, arrays, params))
+
+
+def _batched_alike(op: Op, args: Sequence[Any]) -> BatchLevel | None:
+    """Return the one vmap level of arguments that fit as they are, or None: then `careful` looks at each.
+
+    Every op under vmap comes by here, and most have arguments of one dtype and device, perhaps beside a Python number.
+    """
+    level: BatchLevel | None = None
+    like: Any = None
+    beside = numbers = False  # promoted arrays, and numbers that take their dtype
+    names = op.arrays * len(args) if op.variadic else op.arrays
+    for a, name in zip(args, names, strict=True):
+        promoted = name in op.promoted
+        if type(a) is not Array:
+            if not promoted or (type(a) is not float and type(a) is not int):
+                return None
+            numbers = True
+            continue
+        raw = a._raw
+        if type(raw) is Batched:
+            if level is None:
+                level = raw.level
+            elif raw.level is not level:
+                return None
+            raw = raw.example()
+        elif type(raw) is Donated:
+            return None
+        if like is None:
+            like = raw
+        elif type(raw) is not type(like) or (type(raw) is not np.ndarray and raw.device != like.device):
+            return None
+        if raw.dtype is not like.dtype and (promoted or op.floating):
+            return None
+        beside = beside or promoted
+    if level is None or (numbers and not beside) or ((numbers or op.floating) and like.dtype not in backends.INEXACT):
+        return None
+    return level
 
 
 def _constant(op: Op, value: Scalar, like: Array) -> Any:

@@ -122,7 +122,7 @@ class Stack:
     `replacing` holds where functions call ops, not where a rule does: a stack made for a rule has none.
     """
 
-    __slots__ = ("chain", "levels", "recorders", "replacing")
+    __slots__ = ("_below", "chain", "levels", "recorders", "replacing")
 
     def __init__(
         self,
@@ -136,10 +136,14 @@ class Stack:
         self.chain = chain
         self.recorders = replacing is None and (all(map(_only_records, levels)) if recorders is None else recorders)
         self.replacing = replacing
+        self._below: dict[int, Stack] = {}
 
     def below(self, index: int) -> Stack:
-        """Return the stack with only the levels outside level `index` active."""
-        return Stack(self.levels[:index], self.chain)
+        """Return the stack with only the levels outside level `index` active; it is kept, since every op may ask."""
+        found = self._below.get(index)
+        if found is None:
+            found = self._below[index] = Stack(self.levels[:index], self.chain)
+        return found
 
     def for_rules(self) -> Stack:
         """Return the stack in which derivative rules run: the same levels, and no op is replaced."""

@@ -47,6 +47,9 @@ class Case:
         rng: np.random.Generator,
     ) -> None:
         self.rule, self.rng, self._argnames = rule, rng, argnames
+        policy = rule if is_policy(rule) else getattr(rule, "policy", None)  # functions made of a Policy name it
+        self.own_jvp = policy is None or hasattr(policy, "jvp")  # else forward mode transposes backward
+        self.raw = bool(getattr(policy, "raw", False))
         self.name: str = getattr(rule, "__name__", type(rule).__name__)
         try:
             bound = _signature(rule).bind(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""Checking a custom rule: every mistake that a call can show, by the name of the argument that it concerns."""
+"""Checking a custom rule: the mistakes that a call can show, by the name of the argument that they concern."""
 
 from __future__ import annotations
 
@@ -80,7 +80,8 @@ def check_policy(
 
     Floating and complex Arrays among the arguments are differentiated; Python numbers and everything else are
     constants (pass a 0-d Array to have its gradient checked). Use float64, arguments at which the rule is smooth, and
-    distinct primes for sizes. Each property below is checked unless it is turned off.
+    distinct primes for sizes. Each property below is checked unless it is turned off, or the rule says itself that it
+    lacks it: a Policy with `raw = True` is differentiated once, and not under vmap.
 
     Args:
         policy: a Policy, or any function with a rule of its own.
@@ -147,18 +148,17 @@ def check_policy(
     check_wanted(case, cotangents)
     if pure:
         check_state(case)
-    own_jvp = hasattr(policy, "jvp") or not is_policy(policy)
-    kept: tuple[str, ...] = tuple(modes) if linear or own_jvp else ("rev",)
+    kept: tuple[str, ...] = tuple(modes) if case.own_jvp or (linear and not case.raw) else ("rev",)
     if linear:
         pull = vjp(case.outputs, *case.leaves)[1]
         check_linear(case, pull, outputs, case.names, "backward is not linear in its cotangent")
-        if own_jvp and "fwd" in kept:
+        if case.own_jvp and "fwd" in kept:
             push = lambda tangents: jvp(case.outputs, case.leaves, tangents)[1]
             check_linear(case, push, case.leaves, case.output_names(), "jvp is not linear in its tangents")
-    check_derivatives(case, order, kept, tolerance, first=values, cotangents=cotangents)
+    check_derivatives(case, 1 if case.raw else order, kept, tolerance, first=values, cotangents=cotangents)
     if dtypes:
         check_dtypes(case)
-    if batch:
+    if batch and not case.raw:
         check_batches(case, kept)
 
 

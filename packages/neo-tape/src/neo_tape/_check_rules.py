@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from neo_array import Array
-from neo_tape._check_case import ADVICE, EXACT, Case, MistakeError, is_policy
+from neo_tape._check_case import ADVICE, EXACT, Case, MistakeError
 from neo_tape._checks import check_grads
 from neo_tape._differences import TOLERANCE, Slope, coarsest, direction_like, dot, numbers, size_of
 from neo_tape._products import jvp, vjp
@@ -132,7 +132,7 @@ def check_derivatives(
         return jvp(case.outputs, inputs[:count], inputs[count:])[1]
 
     methods = [(backward, "backward", cotangents, "the cotangent")]
-    if "fwd" in modes and (hasattr(case.rule, "jvp") or not is_policy(case.rule)):
+    if "fwd" in modes and case.own_jvp:
         methods.append((forward, "jvp", case.random(case.leaves), "the tangent"))
     for f, method, along, name in methods:
         names = [*case.names, *([name] * len(along))]

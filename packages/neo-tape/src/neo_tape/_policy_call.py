@@ -21,6 +21,7 @@ from neo_array._array import next_id
 from neo_array._bind import is_differentiable, top_batched
 from neo_array._levels import CROWD, OPEN, Args, Level, Params, Stack, check_strangers, current_stack, set_stack
 from neo_array.backends import is_raw
+from neo_tape._inside import Inside
 from neo_tape._policy_batch import layers, views
 from neo_tape._policy_batch_rule import may_batch, run_batch
 from neo_tape._policy_class import bind_arguments, label, refuse_foreign
@@ -68,18 +69,23 @@ class Guard(Level):
         """Refuse values whose gradient would be lost."""
         for value in values:
             if type(value) is Array and any(map(self.loses, layers(value))):
-                what, harm, advice = _LOSSES[isinstance(self.followed, Trace)]
+                what, harm, advice = _LOSSES[_traces(self.followed)]
                 raise PolicyError(
                     f"{self._who}: {how} an array of shape {value.shape} that is being {what} but is not an "
                     f"argument, so {harm}; pass it as {advice}"
                 )
 
     def see(self, stack: Stack, index: int, op: Op, args: Args, params: Params, out: Any) -> None:
-        if not op.discrete or isinstance(self.followed, Trace):
+        if not op.discrete or _traces(self.followed):
             self.check(args, f"uses, in {op.__name__},")
         if self.record:
             levels = tuple(each.level if isinstance(each, Guard) else each for each in stack.levels)
             self.level.see(Stack(levels, stack.chain), index, op, args, params, out)
+
+
+def _traces(level: Level) -> bool:
+    """Tell whether a Program will come of what a level sees."""
+    return isinstance(level, Trace) or (isinstance(level, Inside) and level.trace is not None)
 
 
 _LOSSES: Final = {

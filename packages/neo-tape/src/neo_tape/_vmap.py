@@ -52,9 +52,12 @@ class Vmap(BatchLevel, Level):
                 "it from the function that is mapped, and use what vmap returns"
             )
         index = stack.levels.index(self)
-        mine = [type(a) is Array and type(a._raw) is Batched and a._raw.level is self for a in args]
-        inner = [a._raw.inner if m else a for m, a in zip(mine, args, strict=True)]
-        axes = [a._raw.axis if m else None for m, a in zip(mine, args, strict=True)]
+        inner: list[Any] = []
+        axes: list[int | None] = []
+        for a in args:
+            x, axis = self.unwrap(a) if type(a) is Array else (a, None)
+            inner.append(x)
+            axes.append(axis)
         rule = op.batch_rule or (batch_broadcasting(op) if op.kind == "elementwise" else None)
         if rule is None:
             raise DTypeError(f"{op.__name__}: cannot run under vmap: {op.batch_missing}")

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from neo_array import Array, moveaxis, zeros
-from neo_array._levels import Stack, current_stack, entered, left, set_stack
-from neo_array._payloads import BatchLevel
+from neo_array._levels import current_stack, entered, left, set_stack
 from neo_tape._products import jvp, vjp
 from neo_tape._program.program import Equation, Program, Var
 from neo_tape._program.structure import Structure
-from neo_tape._program.trace import trace
+from neo_tape._program.trace import out_of_sight, trace
 from neo_tape._vmap import Vmap
 
 T = TypeVar("T")
@@ -29,17 +28,10 @@ def run_flat(program: Program, operands: Sequence[Array]) -> list[Array]:
 
 
 def _once(program: Program, key: Hashable, make: Callable[[], T]) -> T:
-    """Return what is kept under a key, or make it, out of the sight of all levels but the vmaps of the values."""
-    if key not in program.derived:
-        outer = current_stack()
-        vmaps = tuple(level for level in outer.levels if isinstance(level, BatchLevel))
-        try:
-            set_stack(Stack(vmaps, outer.chain))
-            made = make()
-        finally:
-            set_stack(outer)
-        program.derived.setdefault(key, made)
-    found: T = program.derived[key]
+    """Return what is kept with a Program under a key, or make it."""
+    if key not in program._derived:
+        program._derived.setdefault(key, out_of_sight(make))
+    found: T = program._derived[key]
     return found
 
 
@@ -150,8 +142,8 @@ def pullback(program: Program, active: Sequence[int], operands: Sequence[Array])
 def _split(both: Program, operand_count: int, output_count: int, active_outputs: tuple[int, ...]) -> Pullback:
     """Split a Program of operands and cotangents into what its first outputs need, and the rest.
 
-    What the rest needs of the first part are the residuals. An equation that uses nothing, as one that makes zeros,
-    runs wherever it is needed.
+    What the rest needs of the first part are the residuals. An equation that depends on no operand, as one that makes
+    zeros, runs wherever it is needed.
     """
     operands, cotangents = both.inputs[:operand_count], both.inputs[operand_count:]
     outputs, gradients = both.outputs[:output_count], both.outputs[output_count:]
@@ -176,8 +168,14 @@ def _split(both: Program, operand_count: int, output_count: int, active_outputs:
         else:
             late.update(e.outputs)
     first = part("forward", early, operands, outputs).equations
-    made = {v for e in first if e.used for v in e.outputs}
-    ran = {e for e in first if e.used}
+    free = set(both.hidden)
+    ran: set[Equation] = set()
+    for e in first:
+        if e.has_effect or not free.issuperset(e.used):
+            ran.add(e)
+        else:
+            free.update(e.outputs)
+    made = {v for e in ran for v in e.outputs}
     rest = part("backward", [e for e in both.equations if e not in ran], both.inputs, gradients).equations
     wanted = dict.fromkeys([*(v for e in rest for v in e.used), *gradients])
     residuals = tuple(v for v in wanted if v in made)

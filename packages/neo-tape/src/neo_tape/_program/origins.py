@@ -1,23 +1,23 @@
 """Where an op comes from: the user's line, and the part of the model, found by walking the frames of a call.
 
-The part of a model is named by the frames whose `self` is a pytree with Arrays among the inputs: by the common prefix
-of their paths, `params.layers.0`; or, if it holds none, by its class.
+The part of a model is named by the frames whose `self` is a pytree: by its place among the inputs, `params.layers.0`,
+or by its class if its Arrays are none of them.
 """
 
 from __future__ import annotations
 
-import itertools
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from types import CodeType, FrameType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from neo_array import Array, tree
 from neo_array._payloads import Batched
 
 _OURS: Final = frozenset({"neo_array", "neo_tape", "neo_nn", "neo_optim"})
 _QUIET: Final = frozenset({"neo_array", "neo_tape"})  # packages without models
-BACKWARD: Final = "backward"
+BACKWARD: Final[Literal["backward"]] = "backward"
 
 
 class Source(NamedTuple):
@@ -59,13 +59,9 @@ class Scopes:
         return found[1]
 
     def _name(self, model: object) -> str:
-        paths = [p for p in map(self._path, tree.leaves(model)) if p is not None]
-        if not paths:
-            return type(model).__name__
-        steps = [p.split(".") for p in paths]
-        columns = zip(*(s[:-1] for s in steps), strict=False)
-        common = [column[0] for column in itertools.takewhile(lambda column: len(set(column)) == 1, columns)]
-        return ".".join(common) or type(model).__name__
+        pairs = [(self._path(x), inside) for inside, x in tree.leaves_with_paths(model)]
+        places = {path.removesuffix(inside).rstrip(".") for path, inside in pairs if path and path.endswith(inside)}
+        return (places.pop() if len(places) == 1 else "") or type(model).__name__
 
     def _path(self, x: object) -> str | None:
         while type(x) is Array:
@@ -83,7 +79,8 @@ def find(frame: FrameType | None, top: CodeType, scopes: Scopes, inherit: Mappin
         frame: the innermost frame.
         top: the code of the frame that called the traced function: outside of it there are no parts.
         scopes: the parts.
-        inherit: by code, a function of a frame to the Origin of what it runs again or differentiates, or None.
+        inherit: by code, a function of a frame to the Origin of what it runs again or differentiates; where that is
+            not known, to the name of a part.
     """
     source: Source | None = None
     parts: list[str] = []
@@ -94,9 +91,11 @@ def find(frame: FrameType | None, top: CodeType, scopes: Scopes, inherit: Mappin
         if inside:
             inside = code is not top
             if code in inherit:
-                origin: Origin | None = inherit[code](frame)
-                if origin is not None:
-                    return Origin(origin.source, "/".join([*filter(None, [origin.scope]), *reversed(parts)]))
+                origin: Origin | str = inherit[code](frame)
+                if isinstance(origin, str):
+                    parts += filter(None, [origin])
+                else:
+                    return Origin(origin.source, "/".join([*filter(None, [origin.scope]), *_relative(parts[::-1])]))
             elif package not in _QUIET and code.co_varnames[:1] == ("self",):
                 model = frame.f_locals.get("self")
                 if tree.is_registered(type(model)):
@@ -106,4 +105,10 @@ def find(frame: FrameType | None, top: CodeType, scopes: Scopes, inherit: Mappin
         if source is None and package not in _OURS:
             source = Source(code.co_filename, frame.f_lineno, code.co_name)
         frame = frame.f_back
-    return Origin(source or Source("?", 0, "?"), "/".join(reversed(parts)))
+    return Origin(source or Source("?", 0, "?"), "/".join(_relative(parts[::-1])))
+
+
+def _relative(parts: list[str]) -> Iterator[str]:
+    """Return each part as its place in the one around it."""
+    for outer, inner in pairwise(["", *parts]):
+        yield inner.removeprefix(f"{outer}.")

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from neo_array import Array, Device, DType
 from neo_array._dtypes import is_inexact
 from neo_array._levels import Params
+from neo_tape._program.drawing import dot, mermaid
 from neo_tape._program.origins import Source
+from neo_tape._program.page import page
 from neo_tape._program.structure import Structure
 from neo_tape._program.text import table, text
 from neo_tape._recording import has_effect, needed, run_again
@@ -101,7 +103,7 @@ class Program:
     captured: tuple[Array, ...]
     arguments: Structure
     results: Structure
-    derived: dict[Any, Any] = field(default_factory=dict)
+    _derived: dict[Any, Any] = field(init=False, default_factory=dict)  # what derived.py has made of it
     _dying: tuple[tuple[Var, ...], ...] = field(init=False)  # for each equation, what nothing after it uses
 
     def __post_init__(self) -> None:
@@ -120,12 +122,24 @@ class Program:
         """Return a table of the equations: op, operands, outputs, bytes, the user's line, the part of the model."""
         return table(self)
 
+    def to_dot(self) -> str:
+        """Return a drawing in Graphviz's language, grouped by parts of the model and by names given with `name`."""
+        return dot(self)
+
+    def to_mermaid(self) -> str:
+        """Return the same drawing as a Mermaid flowchart."""
+        return mermaid(self)
+
+    def html(self) -> str:
+        """Return a page that shows where each value comes from and goes; it needs no other file."""
+        return page(self)
+
     @property
     def guarded(self) -> bool:
         """Whether it has guards: it may refuse to run on other values."""
         return any(e.has_effect for e in self.equations)
 
-    def eval(self, *args: object, **kwargs: object) -> Any:
+    def eval(self, *args: object, **kwargs: object) -> object:
         """Run the ops again on other arguments, under all transforms that are open, and return what f would.
 
         Raises:

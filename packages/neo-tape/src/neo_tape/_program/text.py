@@ -26,10 +26,21 @@ def _letters() -> Iterator[str]:
         yield from map("".join, itertools.product(string.ascii_lowercase, repeat=length))
 
 
+def operands(equation: Equation, name: Mapping[Var, str]) -> list[str]:
+    """Write an equation's operands: names, and numbers."""
+    used = set(equation.used)
+    return [name[x] if x in used else repr(x) for x in equation.operands]
+
+
+def literals(equation: Equation) -> list[str]:
+    """Write those operands that are numbers."""
+    used = set(equation.used)
+    return [repr(x) for x in equation.operands if x not in used]
+
+
 def call(equation: Equation, name: Mapping[Var, str]) -> str:
     """Write an equation's right side: the op, its operands, its params."""
-    operands = [name[x] if x in equation.used else repr(x) for x in equation.operands]
-    return " ".join([equation.op.__name__, *operands, *params(equation)])
+    return " ".join([equation.op.__name__, *operands(equation, name), *params(equation)])
 
 
 def params(equation: Equation) -> list[str]:
@@ -85,10 +96,9 @@ def table(program: Program) -> str:
     name = names(program)
     rows = [("op", "operands", "output", "bytes", "source", "scope")]
     for e in program.equations:
-        operands = " ".join([name[x] if x in e.used else repr(x) for x in e.operands])
         outputs = ", ".join(f"{name[v]}: {v!r}" for v in e.outputs)
         size = f"{sum(v.size_in_bytes for v in e.outputs):,}"
-        rows.append((e.op.__name__, " ".join([operands, *params(e)]), outputs, size, str(e.source), e.scope))
+        rows.append((e.op.__name__, " ".join([*operands(e, name), *params(e)]), outputs, size, str(e.source), e.scope))
     widths = [min(48, max(len(row[i]) for row in rows)) for i in range(len(rows[0]))]
     lines = []
     for row in rows:

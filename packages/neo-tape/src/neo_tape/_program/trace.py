@@ -7,12 +7,13 @@ import inspect
 import sys
 from collections.abc import Callable, Sequence
 from types import CodeType, FrameType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from typing_extensions import ParamSpec
 
 from neo_array import Array, DTypeError, alias, tree
 from neo_array._levels import Args, Level, Params, Stack, current_stack, entered, left, set_stack
+from neo_array._payloads import BatchLevel
 from neo_tape._guards import Guard, guard, refuse
 from neo_tape._program.origins import BACKWARD, Origin, Scopes, find
 from neo_tape._program.program import Equation, Program, Var
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from neo_array._levels import Op
 
 Q = ParamSpec("Q")
+R = TypeVar("R")
 
 
 class Trace(Level):
@@ -39,7 +41,7 @@ class Trace(Level):
         self._origins: list[Origin] = []  # of the steps
         self._places: dict[int, int] = {}  # by result, the number of the step
         self._scopes = Scopes({x._id: path for x, path in zip(inputs, paths, strict=True)})
-        self._inherit: dict[CodeType, Callable[[FrameType], Origin | None]] = {
+        self._inherit: dict[CodeType, Callable[[FrameType], Origin | str]] = {
             Tape.walk.__code__: self._differentiated,
             Program.run.__code__: _repeated,
         }
@@ -102,14 +104,14 @@ class Trace(Level):
     def _origin(self) -> Origin:
         return find(sys._getframe(2), _TOP, self._scopes, self._inherit)
 
-    def _differentiated(self, frame: FrameType) -> Origin | None:
-        """Return where the op comes from that a walk back has come to."""
+    def _differentiated(self, frame: FrameType) -> Origin | str:
+        """Return where the op comes from that a walk back has come to; under vmap, the tape's op is none of ours."""
         target = frame.f_locals.get("target")
         for each in target if type(target) is tuple else (target,):
             if each in self._places:
                 source, scope = self._origins[self._places[each]]
                 return Origin(source, "/".join(filter(None, [BACKWARD, scope])))
-        return None
+        return BACKWARD
 
     # --- Afterwards ---
     def program(
@@ -142,10 +144,10 @@ class Trace(Level):
         )
 
 
-def _repeated(frame: FrameType) -> Origin | None:
+def _repeated(frame: FrameType) -> Origin | str:
     """Return where the equation comes from that a Program runs."""
     equation = frame.f_locals.get("equation")
-    return Origin(equation.source, equation.scope) if type(equation) is Equation else None
+    return Origin(equation.source, equation.scope) if type(equation) is Equation else ""
 
 
 def trace(f: Callable[Q, object]) -> Callable[Q, Program]:
@@ -202,6 +204,19 @@ def trace(f: Callable[Q, object]) -> Callable[Q, Program]:
 
     run.__annotations__ = {}
     return run
+
+
+def out_of_sight(make: Callable[[], R]) -> R:
+    """Run what is made for later, as a Program is, without showing it to the levels around, but to the vmaps.
+
+    They would record ops that nobody asked for. Arrays may hold one value per example, so vmaps cannot be left out.
+    """
+    outer = current_stack()
+    try:
+        set_stack(Stack(tuple(x for x in outer.levels if isinstance(x, BatchLevel)), outer.chain))
+        return make()
+    finally:
+        set_stack(outer)
 
 
 _TOP: Final = next(c for c in trace.__code__.co_consts if isinstance(c, CodeType) and c.co_name == "run")
