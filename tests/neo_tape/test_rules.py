@@ -262,6 +262,19 @@ def test_a_trace_shows_the_policy_and_the_op_that_it_replaces() -> None:
     assert [s for s in spy.seen if isinstance(s, tuple)] == [("Guided", "relu"), ("Guided", None)]
 
 
+def test_a_program_holds_the_policy_and_is_not_replaced_again() -> None:
+    f: Any = lambda x: na.sum(F.relu(x * W))
+    with nt.rules({F.relu: Guided}):
+        value, gradient, mapped_program = nt.trace(f)(X), nt.trace(nt.grad(f))(X), nt.trace(nt.vmap(F.relu))(X)
+        expected = nt.grad(f)(X)
+    for program in (value, gradient, mapped_program):
+        assert "Guided for relu" in str(program)
+    functions: Any = (lambda x, y: x + y), (lambda x, y: (x + y, None)), (lambda _, g: (g, g))
+    with nt.rules({F.relu: scaled(3.0), na.multiply: nt.custom_vjp(*functions)}):
+        found = gradient.eval(X), nt.grad(value.eval)(X), value.eval(X)  # type: ignore[arg-type]
+    same(found, (expected, expected, f(X)))
+
+
 def test_what_is_run_again_later_is_what_ran_in_the_scope() -> None:
     with nt.rules({F.relu: Guided}):
         _, pullback = nt.vjp(nt.checkpoint(lambda x: F.relu(F.relu(x) * 2.0)), X)

@@ -24,8 +24,8 @@ def custom_vjp(
     """Return f with a derivative of its own: a Policy, written as three functions.
 
     All that holds for `Policy` holds here: one op with outputs of its own; options are keyword-only and get no
-    gradient; derivatives of any order go through `bwd`; forward mode transposes it; arrays that are being
-    differentiated must be arguments, not closures.
+    gradient; derivatives of any order go through `bwd` (in JAX they do if fwd calls the function itself); forward mode
+    transposes it; arrays that are being differentiated must be arguments, not closures.
 
     Args:
         f: what is computed where nothing is differentiated. Any pytrees.
