@@ -348,3 +348,20 @@ def test_what_torch_cannot_map_says_how_it_can_be_had() -> None:
 def test_errors_say_what_to_write(make: Callable[[], object], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         make()
+
+
+def test_traced_function_and_traced_gradient_run_again_on_other_values() -> None:
+    """A Program runs with no level open: the derivative must be had all the same."""
+    f: Any = lambda x, w: (nt.from_torch(lambda x, w: torch.sin(x) * w)(x, w) * x).sum()
+    traced, other = (
+        tuple(na.asarray(np.linspace(a, a + 1.0, 3), device="torch:cpu") for a in start)
+        for start in ((0.2, 1.0), (0.7, -1.0))
+    )
+    gradient = nt.grad(f, (0, 1))
+    x, w = (a.numpy() for a in other)
+    expected = [np.cos(x) * w * x + np.sin(x) * w, np.sin(x) * x]
+    recorded: Any = nt.trace(gradient)(*traced)
+    program: Any = nt.trace(f)(*traced)
+    for found in (recorded.eval(*other), nt.grad(program.eval, (0, 1))(*other)):
+        for got, wanted in zip(found, expected, strict=True):
+            np.testing.assert_allclose(got.numpy(), wanted)

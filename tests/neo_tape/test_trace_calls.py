@@ -251,3 +251,20 @@ def test_linearize_inside_and_around() -> None:
     turned = trace(lambda x: nt.linear_transpose(lambda y: y * W, x)(x)[0])(X)
     equal(turned.eval(Y), Y * W)
     equal(nt.linear_transpose(trace(lambda y: y * W)(X).eval, X)(Y)[0], Y * W)
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, nt.checkpoint], ids=["plain", "checkpoint"])
+def test_implicit_function_takes_what_it_closes_over_as_an_operand(wrap: Callable[[Any], Any]) -> None:
+    w, other = W * 0.3, Y * 0.3
+
+    def f(x: Array, w: Array) -> Any:
+        return nt.fixed_point(lambda y: na.cos(y * w) * x, na.zeros(3, dtype=na.float64))
+
+    program = trace(wrap(lambda x: f(x, w)))(X)
+    assert program.captured == (w,)
+    of_program: Any = lambda x, w: program.run([x], [w])[0].sum()
+    total: Any = lambda x, w: f(x, w).sum()
+    equal(of_program(X * 0.5, other), total(X * 0.5, other))
+    gradients = [nt.grad(each, (0, 1))(X * 0.5, other) for each in (of_program, total)]
+    equal(*gradients)
+    equal(trace(nt.grad(total, (0, 1)))(X, w).eval(X * 0.5, other), gradients[1])

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neo_array import backends
+from neo_array._described import Described
 from neo_array._device import Device, DeviceLike, as_device
 from neo_array._dtypes import DType, Scalar
 from neo_array._errors import DeviceError, LevelError, ShapeError
@@ -249,7 +250,8 @@ class Array:
         raw = self._raw
         if type(raw) is Donated:
             return f"Array({raw!r})"
-        values = "one value per example" if type(raw) is Batched else _text(raw)
+        without = {Batched: "one value per example", Described: "no values"}
+        values = without.get(type(raw)) or _text(raw)
         return f"Array({values}, shape={self.shape}, dtype={self.dtype}, device={str(self.device)!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:

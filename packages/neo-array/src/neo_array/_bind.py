@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import operator
 from collections.abc import Callable, Iterator, Sequence
@@ -11,9 +12,10 @@ import numpy as np
 
 from neo_array import _dtypes, backends
 from neo_array._array import Array, next_id, wrap
+from neo_array._described import Described, nothing_runs, payloads, shapes_of
 from neo_array._device import Device
 from neo_array._dtypes import DType, Scalar
-from neo_array._errors import DeviceError, DTypeError, NeoError, ShapeError
+from neo_array._errors import DeviceError, DTypeError, LevelError, NeoError, ShapeError
 from neo_array._levels import (
     CROWD,
     EMPTY,
@@ -91,6 +93,8 @@ def careful(op: Op, args: Sequence[Any], params: Params) -> Any:
         a for a, name in _named(op, arrays) if type(a) is Array and (name in op.promoted or not op.promoted)
     )
     raws = [a._raw if type(a) is Array else _constant(op, a, like) for a in arrays]
+    if any(type(r) is Described for r in raws):
+        return _finish(op, tuple(arrays), params, _describe(op, raws, arrays, params))
     return _finish(op, tuple(arrays), params, _run(op, kernel_for(op, like._raw), raws, arrays, params))
 
 
@@ -145,6 +149,8 @@ def bind_general(op: Op, *args: Any, **params: Any) -> Any:
     if args:
         return careful(op, args, params)
     device: Device = params["device"]
+    if nothing_runs():
+        return _finish(op, (), params, _describe(op, [], [], params))
     backend = backends.named(device.backend)
     return _finish(op, (), params, _run(op, kernel_for(op, backend=backend), [], [], params))
 
@@ -258,26 +264,48 @@ def _run(op: Op, kernel: Callable[..., Any], raws: list[Any], arrays: Sequence[A
             found = _by_numpy(op, raws, params)
             if found is not None:
                 return found
-        if op.explain_error is not None:
-            op.explain_error(*arrays, **params)
-        shapes = [a.shape for a in arrays if type(a) is Array]
-        if op.kind == "elementwise":
-            try:
-                np.broadcast_shapes(*shapes)
-            except ValueError:
-                raise ShapeError(
-                    f"{op.__name__}: shapes {' and '.join(map(str, shapes))} do not broadcast; "
-                    "sizes must be equal or 1, aligned at the last axis: reshape or expand_dims one side"
-                ) from None
-        dtypes = [str(a.dtype) for a in arrays if type(a) is Array]
-        if isinstance(error, TypeError | NotImplementedError) or _RARE & set(dtypes):
-            backend = next(a.device.backend for a in arrays if type(a) is Array)
-            raise DTypeError(
-                f"{op.__name__}: {backend} does not compute this for {' and '.join(dtypes)}; "
-                "cast with .astype(...) first"
-            ) from error
-        error.add_note(f"{op.__name__}: on shapes {shapes} of {dtypes}" + (f" with {dict(params)}" if params else ""))
+        _explain(op, error, arrays, params)
         raise
+
+
+def _describe(op: Op, raws: list[Any], arrays: Sequence[Any], params: Params) -> Any:
+    """Return what stands for the results of an op that is not run."""
+    try:
+        shapes = shapes_of(op, raws, params)
+    except NeoError:
+        raise
+    except Exception as error:
+        _explain(op, error, arrays, params)
+        raise
+
+    def run(small: list[Any]) -> Any:
+        made = _run(op, kernel_for(op, small[0]), small, arrays, params)
+        return tuple(map(asraw, made)) if op.multi else asraw(made)
+
+    return payloads(op, shapes, raws, params, run)
+
+
+def _explain(op: Op, error: Exception, arrays: Sequence[Any], params: Params) -> None:
+    """Raise an error that says more than the kernel's; or add to that what the op was called with."""
+    if op.explain_error is not None:
+        with contextlib.suppress(LevelError):  # it would read values, where there are none to be read
+            op.explain_error(*arrays, **params)
+    shapes = [a.shape for a in arrays if type(a) is Array]
+    if op.kind == "elementwise":
+        try:
+            np.broadcast_shapes(*shapes)
+        except ValueError:
+            raise ShapeError(
+                f"{op.__name__}: shapes {' and '.join(map(str, shapes))} do not broadcast; "
+                "sizes must be equal or 1, aligned at the last axis: reshape or expand_dims one side"
+            ) from None
+    dtypes = [str(a.dtype) for a in arrays if type(a) is Array]
+    if isinstance(error, TypeError | NotImplementedError) or _RARE & set(dtypes):
+        backend = next(a.device.backend for a in arrays if type(a) is Array)
+        raise DTypeError(
+            f"{op.__name__}: {backend} does not compute this for {' and '.join(dtypes)}; cast with .astype(...) first"
+        ) from error
+    error.add_note(f"{op.__name__}: on shapes {shapes} of {dtypes}" + (f" with {dict(params)}" if params else ""))
 
 
 def _by_numpy(op: Op, raws: list[Any], params: Params) -> Any:

@@ -13,7 +13,7 @@ from neo_array import Array, alias
 from neo_array._levels import Args, Level, Params, Stack, current_stack, entered, left, set_stack
 from neo_array._payloads import BatchLevel
 from neo_tape._policy_batch import layers
-from neo_tape._policy_call import Guard
+from neo_tape._policy_call import Guard, traces
 from neo_tape._recording import Recording, operands
 
 if TYPE_CHECKING:
@@ -55,11 +55,11 @@ class Captured(Recording):
             self.watched.update(each._id for each in outs)
 
     def _source(self, a: Any) -> int:
-        """Return the id of an argument, 0 for what is a constant: no level outside knows it."""
+        """Return the id of an argument, 0 for what is a constant: no level outside knows it, and none traces."""
         if type(a) is not Array:
             return 0
         if a._id not in self._produced and a._id not in self._closures:
-            if not known_to(self._outer, a):
+            if not (known_to(self._outer, a) or any(map(traces, self._outer))):
                 return 0
             self._closures[a._id] = a
         return a._id
@@ -82,28 +82,18 @@ class Captured(Recording):
 
 
 class Uses(Level):
-    """Notices whether a function uses what the levels outside know, other than its arguments and by calling f."""
+    """Notices whether a function uses what the levels outside know, other than its arguments."""
 
-    __slots__ = ("_arguments", "_f", "_outer", "_within", "found")
+    __slots__ = ("_arguments", "_outer", "found")
     watched = frozenset()
 
-    def __init__(self, f: Function, arguments: Sequence[Array], outer: Sequence[Level]) -> None:
-        self._f = f
+    def __init__(self, arguments: Sequence[Array], outer: Sequence[Level]) -> None:
         self._arguments = {each._id for each in arguments}
         self._outer = outer
-        self._within = False
         self.found = False
 
-    def call(self, x: list[Array]) -> list[Array]:
-        """Call f, which may use what it likes."""
-        before, self._within = self._within, True
-        try:
-            return self._f(x)
-        finally:
-            self._within = before
-
     def knows(self, array: Array) -> bool:
-        return not self._within and array._id not in self._arguments and known_to(self._outer, array)
+        return array._id not in self._arguments and known_to(self._outer, array)
 
     def see(self, stack: Stack, index: int, op: Op, args: Args, params: Params, out: Any) -> None:
         self.found = self.found or any(type(a) is Array and self.knows(a) for a in args)
@@ -133,16 +123,14 @@ def hiding_levels(f: Callable[[], R]) -> R:
         set_stack(stack)
 
 
-def solved(
-    solve: Callable[[Function, list[Array]], list[Array]], f: Function, guess: list[Array]
-) -> tuple[list[Array], bool]:
-    """Return solve(f, guess), hidden from the levels; and whether solve uses what these know by other ways than f."""
+def noticing_uses(f: Callable[[], R], arguments: Sequence[Array]) -> tuple[R, bool]:
+    """Do as `hiding_levels`, and tell whether f uses what these levels know, other than its arguments."""
     stack = current_stack()
-    uses = Uses(f, guess, stack.levels)
+    uses = Uses(arguments, stack.levels)
     try:
         set_stack(_only_batches(stack))
         set_stack(entered(uses))
-        return solve(uses.call, guess), uses.found
+        return f(), uses.found
     finally:
         set_stack(stack)
         left(uses)

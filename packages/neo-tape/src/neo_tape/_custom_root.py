@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from neo_array import DTypeError
-from neo_tape._captured import capture, solved
+from neo_array._array import wrap
+from neo_tape._captured import capture, hiding_levels, noticing_uses
 from neo_tape._implicit import Arrays, Problem, Root
 from neo_tape._linear_systems import Linear
 from neo_tape._unknowns import Unknowns
@@ -23,7 +24,8 @@ def custom_root(
     """Return a root of f, the x with f(x) = 0, which is differentiable by all that f closes over.
 
     `solve` finds it by any means: no derivative is taken through it, and none of its steps is kept. Derivatives follow
-    from f(x) = 0 by the implicit function theorem, in both modes and of any order. f is recorded once, at the root.
+    from f(x) = 0 by the implicit function theorem, in both modes and of any order. Unless f reads values, it is
+    called once, and recorded.
 
     Args:
         f: a function from the unknowns, a pytree of real floating Arrays, to as many equations: its result has their
@@ -75,10 +77,19 @@ def root_of(
     solve: Callable[[Linear, Arrays], Arrays],
     solve_linear: Callable[[Linear, Arrays], Arrays] | None,
 ) -> Any:
-    """Find a root of f by solve, record f there, and show it to the levels as one op."""
-    found, uses = solved(solve, f, unknowns.leaves)
-    recorded, closures = capture(f, found)
-    only_for = closures if uses or recorded.reads else None
-    problem = Problem(unknowns.who, recorded, found, solve, solve_linear, only_for)
+    """Find a root of f by solve, and show it to the levels as one op.
+
+    Solve gets f as it was recorded, on copies of what f closes over: so what solve uses beside f can be told apart.
+    """
+    guess = unknowns.leaves
+    recorded, closures = capture(f, guess)
+    if recorded.reads:  # what it does holds for the guess alone
+        found = hiding_levels(lambda: solve(f, guess))
+        recorded, closures = capture(f, found)
+        uses = True
+    else:
+        copies = [wrap(x._raw) for x in closures]
+        found, uses = noticing_uses(lambda: solve(lambda x: recorded.call(x, copies), guess), guess)
+    problem = Problem(unknowns.who, recorded, found, solve, solve_linear, closures if uses else None)
     call: Any = Root
-    return unknowns.structured(call(unknowns.leaves, closures, problem=problem))
+    return unknowns.structured(call(guess, closures, problem=problem))

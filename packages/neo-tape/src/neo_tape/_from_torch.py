@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from neo_array import Array, DeviceError, DTypeError, backends, primitive, stack, tree, zeros_like
+from neo_array import Array, DeviceError, DTypeError, LevelError, backends, primitive, stack, tree, zeros_like
 from neo_array._array import wrap
 from neo_array._batching import Axes, Batch, filled
 from neo_array._bind import accumulate, is_differentiable, top_batched
+from neo_array._described import is_described
 from neo_array._levels import CROWD, EMPTY, OPEN, Args, Params, Recorder, check_strangers, current_stack, show
 from neo_tape import _torch_functions as functions
 from neo_tape._torch_functions import Base, Function, Pull, Push, UserFunction
@@ -36,6 +37,9 @@ class Call:
         self.inner: Call | None = None  # the call on whole batches, if this one is of one example
         self._given: list[Any] = []
 
+    def __str__(self) -> str:
+        return self.function.user.name
+
     def __call__(self, arrays: Sequence[Array]) -> tuple[Array, ...]:
         """Run the function, and show the call to the levels."""
         args = tuple(arrays)
@@ -44,6 +48,11 @@ class Call:
         if level is not None:
             found: tuple[Array, ...] = level.bind(torch_call, args, {"rule": self})
             return found
+        if any(map(is_described, args)):
+            raise LevelError(
+                f"from_torch: eval_shape does not see what {self.function.user.name} would return, since nothing runs; "
+                "call it outside of the function that eval_shape is given"
+            )
         out = tuple(map(wrap, self._run(self._given)))
         stack = current_stack()
         if OPEN and (stack is EMPTY or CROWD):
@@ -60,7 +69,7 @@ class Call:
                 inputs = source.graph.inputs + list(map(_torch.leaf, raws[function.count :]))
                 outputs = function.of_graph(source.graph, inputs[function.count :], create=bool(OPEN))
             else:
-                inputs = list(map(_torch.leaf, raws))
+                inputs = [_torch.leaf(raw, derived=function.linear) for raw in raws]
                 outputs = function.run(inputs)
             found = _torch.plain(outputs)
         if OPEN:

@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from neo_array import Array, Device, DType, alias, broadcast_to, full, primitive
+from neo_array import Array, Device, DType, alias, backends, broadcast_to, primitive
 from neo_array._array import wrap
 from neo_array._bind import accumulate, is_differentiable
 from neo_array._levels import Args, Level, Params, Recorder, Stack, current_stack, entered, left, set_stack
@@ -231,7 +231,8 @@ class Inside(Recording):
 @functools.lru_cache(maxsize=256)
 def _blank(shape: tuple[int, ...], dtype: DType, device: Device, value: float) -> Any:
     """Return a raw array of one element's size that looks like a whole one."""
-    return broadcast_to(full((), value, dtype=dtype, device=device), shape)._raw
+    one = backends.named(device.backend).full((), value, dtype, device)  # `full` has no values under eval_shape
+    return broadcast_to(wrap(one), shape)._raw
 
 
 def owns(level: Level, array: Array) -> bool:

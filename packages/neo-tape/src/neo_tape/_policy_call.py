@@ -69,22 +69,23 @@ class Guard(Level):
         """Refuse values whose gradient would be lost."""
         for value in values:
             if type(value) is Array and any(map(self.loses, layers(value))):
-                what, harm, advice = _LOSSES[_traces(self.followed)]
+                what, harm, advice = _LOSSES[traces(self.followed)]
                 raise PolicyError(
                     f"{self._who}: {how} an array of shape {value.shape} that is being {what} but is not an "
                     f"argument, so {harm}; pass it as {advice}"
                 )
 
     def see(self, stack: Stack, index: int, op: Op, args: Args, params: Params, out: Any) -> None:
-        if not op.discrete or _traces(self.followed):
+        if not op.discrete or traces(self.followed):
             self.check(args, f"uses, in {op.__name__},")
         if self.record:
             levels = tuple(each.level if isinstance(each, Guard) else each for each in stack.levels)
             self.level.see(Stack(levels, stack.chain), index, op, args, params, out)
 
 
-def _traces(level: Level) -> bool:
-    """Tell whether a Program will come of what a level sees."""
+def traces(level: Level) -> bool:
+    """Tell whether a Program will come of what a level sees: all that it uses must then be known to the Program."""
+    level = _followed(level)
     return isinstance(level, Trace) or (isinstance(level, Inside) and level.trace is not None)
 
 
@@ -111,7 +112,7 @@ def call_policy(
     policy = object.__new__(cls)
     policy.ctx = context()
     levels = stack.levels
-    tracing = [isinstance(_followed(level), Trace) for level in levels]
+    programs = [isinstance(_followed(level), Trace) for level in levels]
     following = [isinstance(_followed(level), Tape | Tangent) for level in levels]
     differentiating = [level for level, follows in zip(levels, following, strict=True) if follows]
     wanted = {id(a) for a in arrays if any(level.knows(each) for each in layers(a) for level in differentiating)}
@@ -125,11 +126,11 @@ def call_policy(
             ids,
             start,
             label(cls, "forward"),
-            record=(traces or i < inner) and (type(level) is not Guard or level.record),
+            record=(tracing or i < inner) and (type(level) is not Guard or level.record),
         )
-        if follows or traces
+        if follows or tracing
         else level
-        for i, (level, follows, traces) in enumerate(zip(levels, following, tracing, strict=True))
+        for i, (level, follows, tracing) in enumerate(zip(levels, following, programs, strict=True))
     )
     output = _run_forward(cls, policy, Stack(guarded, stack.chain), inputs, in_tree, options)
     if type(getattr(policy, "ctx", None)) is not context:

@@ -32,10 +32,13 @@ def recording() -> Iterator[None]:
         yield
 
 
-def leaf(raw: Any) -> Any:
-    """Return a tensor on the same memory that torch's graphs may begin with."""
+def leaf(raw: Any, *, derived: bool = False) -> Any:
+    """Return a tensor on the same memory that torch's graphs may begin with, if any level may ask for a derivative.
+
+    A function that is a derivative itself needs the graph in any case: a Program's, say, which runs without a level.
+    """
     own = raw.clone() if raw.is_inference() else raw.detach()
-    return own.requires_grad_(bool(OPEN) and (own.is_floating_point() or own.is_complex()))
+    return own.requires_grad_((derived or bool(OPEN)) and (own.is_floating_point() or own.is_complex()))
 
 
 def plain(tensors: list[Any]) -> list[Any]:

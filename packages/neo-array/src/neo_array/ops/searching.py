@@ -81,7 +81,7 @@ def searchsorted(x1: Array, x2: ArrayLike, /, *, side: _Side = "left", sorter: A
 
 
 # --- Elements that are not zero ---
-@primitive(multi=True, discrete="its results are indices", sized_by_values=True)
+@primitive(multi=True, discrete="its results are indices")
 def nonzero(x: Array, /) -> tuple[Array, ...]:
     """Return the positions of the elements that are not zero, in row-major order: for each axis one int64 vector.
 
@@ -104,6 +104,11 @@ nonzero.batch(missing="how many elements are not zero differs between examples; 
 def argwhere(x: Array, /) -> Array:
     """Return the positions of the elements that are not zero, one per row: int64, of shape (count, x.ndim)."""
     return stack(nonzero(x), axis=1)
+
+
+# --- Shapes ---
+search.shape(lambda x1, x2, *, side: x2)
+nonzero.shape(missing="as many elements as are not zero have places; use where(condition, x, y), or count_nonzero")
 
 
 # --- Samples ---

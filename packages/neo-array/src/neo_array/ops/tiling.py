@@ -17,7 +17,7 @@ from neo_array.ops.picking import pick
 from neo_array.ops.shaping import broadcast_to, expand_dims, normalize_axis, reshape
 
 
-@primitive(discrete="its result is an index", sized_by_values=True)
+@primitive(discrete="its result is an index")
 def repeated_places(counts: Array, /) -> Array:
     """Return 0, 1, 2, ..., each as often as its count says."""
     return bind(repeated_places, counts)
@@ -87,6 +87,10 @@ def tile(x: Array, repetitions: tuple[int, ...], /) -> Array:
     apart = reshape(x, tuple(m for n in sizes for m in (1, n)))
     many = broadcast_to(apart, tuple(m for t, n in zip(times, sizes, strict=True) for m in (t, n)))
     return reshape(many, tuple(t * n for t, n in zip(times, sizes, strict=True)))
+
+
+# --- Shapes ---
+repeated_places.shape(missing="the counts say how long the result is; give repeat an int")
 
 
 # --- Samples ---
