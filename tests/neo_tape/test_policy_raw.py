@@ -232,6 +232,12 @@ def test_vmap_is_refused(call: Any) -> None:
         call()
 
 
+def test_shapes_without_values_cannot_be_found() -> None:
+    with pytest.raises(na.LevelError, match="no values, since nothing runs") as caught:
+        nt.eval_shape(bessel, X)
+    assert "raised in Bessel.forward" in caught.value.__notes__
+
+
 # --- Mistakes ---
 def raw_policy(forward: Any, backward: Any = lambda self, g: (g,), **members: Any) -> Any:
     return type("Mine", (nt.Policy,), {"raw": True, "forward": forward, "backward": backward, **members})

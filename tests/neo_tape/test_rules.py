@@ -231,6 +231,27 @@ def test_ops_of_several_arrays_and_of_several_results() -> None:
     assert parts.numpy().tolist() == [3.0, 3.0, 30.0, 30.0]
 
 
+def test_bodies_of_control_flow_are_replaced_in() -> None:
+    start = na.asarray(np.array(0.0))
+    body: Fn = lambda carry, row: (carry + F.relu(row), carry)
+    branch: Fn = lambda x: na.sum(F.relu(x))
+    functions: list[Fn] = [
+        lambda x: nt.scan(body, start, x)[0],
+        lambda x: nt.cond(x[0] < 0, branch, na.sum, x),
+    ]
+    for f in functions:
+        plain = nt.grad(f)(X)
+        with nt.rules({F.relu: scaled(10.0)}):
+            same(nt.grad(f)(X), na.full_like(X, 10.0))
+        same(nt.grad(f)(X), plain)
+
+
+def test_shapes_without_values_are_found_as_well() -> None:
+    with nt.rules({F.relu: Guided}):
+        found = nt.eval_shape(nt.grad(lambda x: F.relu(x).sum()), X)
+    assert (found.shape, found.dtype) == (X.shape, X.dtype)
+
+
 # --- What the levels see ---
 class Spy(Level):
     """A level that writes down what it is shown."""

@@ -121,7 +121,7 @@ def _batched_alike(op: Op, args: Sequence[Any]) -> BatchLevel | None:
             elif raw.level is not level:
                 return None
             raw = raw.example()
-        elif type(raw) is Donated:
+        elif type(raw) is Donated or type(raw) is Described:
             return None
         if like is None:
             like = raw

@@ -46,13 +46,13 @@ def with_inputs(program: Program, inputs: tuple[Var, ...], *, captured: bool = T
     """Return a Program with these inputs; what is left out must not be used."""
     arguments = Structure.flat(len(inputs), arguments=True)
     if not captured:
-        return replace(program, inputs=inputs, arguments=arguments, hidden=(), captured=(), derived={})
-    return replace(program, inputs=inputs, arguments=arguments, derived={})
+        return replace(program, inputs=inputs, arguments=arguments, hidden=(), captured=())
+    return replace(program, inputs=inputs, arguments=arguments)
 
 
 def with_outputs(program: Program, outputs: tuple[Var, ...]) -> Program:
     """Return a Program with these outputs."""
-    return replace(program, outputs=outputs, results=Structure.flat(len(outputs)), derived={})
+    return replace(program, outputs=outputs, results=Structure.flat(len(outputs)))
 
 
 def derive(program: Program, key: tuple[Any, ...], f: Flat, examples: Sequence[Array]) -> Program:

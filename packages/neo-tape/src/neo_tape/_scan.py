@@ -196,7 +196,7 @@ class Body(ControlRule):
             return self
         inputs = self.program.inputs[self.constants :]
         outputs = (*self.program.outputs, *(inputs[i] for i in missing))
-        program = self.program.derived.setdefault(("saving", *missing), with_outputs(self.program, outputs))
+        program = self.program._derived.setdefault(("saving", *missing), with_outputs(self.program, outputs))
         return replace(self, program=program, saved=(*self.saved, *missing))
 
     def stacks(self, outs: Sequence[Array]) -> dict[int, Array]:
