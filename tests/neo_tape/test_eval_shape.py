@@ -122,6 +122,10 @@ def elementwise(x: Array) -> Array:
     return na.sin(x) * x
 
 
+def doubled(x: Array) -> Array:
+    return nt.while_loop(lambda v: v.sum() < 100, lambda v: v * 2.0, na.abs(x) + 1.0).sum()
+
+
 key = na.random.key(0)
 TRANSFORMS: dict[str, Callable[[Any, Array], object]] = {
     "value_and_grad": nt.value_and_grad(network, argnums=(0, 1)),
@@ -144,6 +148,11 @@ TRANSFORMS: dict[str, Callable[[Any, Array], object]] = {
     "fixed_point, forward": lambda p, x: nt.jvp(
         lambda x: nt.fixed_point(lambda y, x: na.cos(y) * 0.5 + x, x, x), (x,), (x,)
     ),
+    "scan": lambda p, x: nt.grad(lambda x: nt.scan(lambda c, row: (c * row, None), p["w"][:, 0], x)[0].sum())(x),
+    "scan, forward": lambda p, x: nt.jvp(lambda x: nt.scan(lambda c, row: (c * row, c), x[0], x), (x,), (x,)),
+    "cond": lambda p, x: nt.grad(lambda x: nt.cond(x.sum() > 0, elementwise, na.cos, x).sum())(x),
+    "while_loop": lambda p, x: nt.grad(doubled)(x),
+    "while_loop, forward": lambda p, x: nt.jvp(nt.vmap(doubled), (x,), (x,)),
     "stop_gradient": lambda p, x: nt.grad(lambda x: (nt.stop_gradient(x) * x).sum())(x),
     "itself": lambda p, x: nt.eval_shape(elementwise, x).shape,
     "nested": lambda p, x: nt.vmap(lambda x: na.asarray(nt.eval_shape(elementwise, x).shape))(x),

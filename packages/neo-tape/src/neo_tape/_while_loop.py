@@ -10,6 +10,7 @@ import neo_array as na
 from neo_array import Array, DTypeError, primitive
 from neo_array._batching import filled
 from neo_array._bind import accumulate, is_differentiable
+from neo_array._described import is_described
 from neo_array._levels import Args, Params, Recorder
 from neo_tape._bodies import (
     Arrays,
@@ -107,7 +108,7 @@ class While(ControlRule):
     def compute(self, arrays: Arrays) -> Arrays:
         of_condition, constants, carry = self.split(arrays)
         steps = 0
-        while bool(self.condition.run([*of_condition, *carry])[0]._raw):
+        while _goes_on(self.condition.run([*of_condition, *carry])[0], steps):
             carry = self.body.run([*constants, *carry])
             steps += 1
         return [*carry, na.asarray(steps, dtype=na.int64, device="numpy")]
@@ -123,6 +124,11 @@ class While(ControlRule):
             if reached <= found:
                 return sorted(found)
             found |= reached
+
+
+def _goes_on(condition: Array, steps: int) -> bool:
+    """Tell whether there is another step. Where nothing runs, the first one shows what the carry looks like."""
+    return steps == 0 if is_described(condition) else bool(condition._raw)
 
 
 @primitive(multi=True)
@@ -248,7 +254,8 @@ class Lengthwise(ControlRule):
 
     def compute(self, arrays: Arrays) -> Arrays:
         steps = arrays[0]
-        return self.of_length(int(na.max(steps)) if steps.size else 0)(*arrays)
+        most = 1 if is_described(steps) else int(na.max(steps)) if steps.size else 0
+        return self.of_length(most)(*arrays)
 
     def __str__(self) -> str:
         return f"back through {self.program.name}"

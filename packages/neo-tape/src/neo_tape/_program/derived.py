@@ -27,7 +27,7 @@ def run_flat(program: Program, operands: Sequence[Array]) -> list[Array]:
     return program.run(operands[count:], operands[:count])
 
 
-def _once(program: Program, key: Hashable, make: Callable[[], T]) -> T:
+def once(program: Program, key: Hashable, make: Callable[[], T]) -> T:
     """Return what is kept with a Program under a key, or make it."""
     if key not in program._derived:
         program._derived.setdefault(key, out_of_sight(make))
@@ -78,7 +78,7 @@ def pushforward(program: Program, active: Sequence[int], operands: Sequence[Arra
         traced = trace(f)(*operands, *(_zeros(operands[i]) for i in active))
         return Pushforward(traced, tuple(differentiable))
 
-    return _once(program, ("pushforward", *active), make)
+    return once(program, ("pushforward", *active), make)
 
 
 def _replaced(arrays: Sequence[Array], at: Sequence[int], by: Sequence[Array]) -> list[Array]:
@@ -136,7 +136,7 @@ def pullback(program: Program, active: Sequence[int], operands: Sequence[Array])
         both = trace(f)(*operands, *(_zeros(program.outputs[i]) for i in differentiable))
         return _split(both, len(operands), len(program.outputs), tuple(differentiable))
 
-    return _once(program, ("pullback", *active), make)
+    return once(program, ("pullback", *active), make)
 
 
 def _split(both: Program, operand_count: int, output_count: int, active_outputs: tuple[int, ...]) -> Pullback:
@@ -232,4 +232,4 @@ def batch(program: Program, size: int, axes: Sequence[int | None], operands: Seq
         traced = trace(f)(*operands)
         return Batch(traced, tuple(output_axes))
 
-    return _once(program, ("batch", size, *axes), make)
+    return once(program, ("batch", size, *axes), make)
