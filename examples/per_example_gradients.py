@@ -1,6 +1,9 @@
-"""Clip each example's gradient, so that five wild targets in a hundred cannot pull a regression off: one second."""
+"""Clip each example's gradient, so that five wild targets in a hundred cannot pull a regression off.
 
-from functools import partial
+`vmap` of a gradient gives the gradients of all examples in one pass. In one second, it prints
+
+    distance from the true weights: 0.010 with clipping, 16.999 without
+"""
 
 import neo_array as na
 import neo_nn as nn
@@ -15,23 +18,25 @@ def data(key: na.Array, n: int = 500) -> tuple[na.Array, na.Array, na.Array]:
     return x, weights, x @ weights + 0.1 * na.random.normal(of_noise, (n,)) + wild
 
 
+def loss(model: nn.Linear, x: na.Array, y: na.Array) -> na.Array:
+    """Return the squared error of one example: x (3,), y ()."""
+    return nn.losses.mse(model(x)[0], y)
+
+
+def clipped_gradient(model: nn.Linear, x: na.Array, y: na.Array, limit: float) -> nn.Linear:
+    """Return the mean of the examples' gradients, each scaled down to a norm of `limit` at most."""
+    grads = nt.vmap(nt.grad(loss), in_axes=(None, 0, 0))(model, x, y)  # each leaf has the examples along axis 0
+    squares = [na.sum(na.reshape(g * g, (len(x), -1)), axis=1) for g in na.tree.leaves(grads)]
+    scale = na.minimum(1.0, limit / na.sqrt(na.sum(na.stack(squares), axis=0))) / len(x)
+    return na.tree.tree_map(lambda g: na.tensordot(scale, g, axes=1), grads)
+
+
 def fit(x: na.Array, y: na.Array, limit: float, steps: int = 400) -> nn.Linear:
-    """Descend along the mean of the examples' gradients, each scaled down to a norm of `limit` at most."""
+    """Descend along the mean of the clipped gradients."""
     model = nn.Linear.init(na.random.key(1), 3, 1)
-    gradient = nt.grad(lambda m, x, y: nn.losses.mse(m(x)[0], y))
-    of_each = nt.vmap(gradient, in_axes=(None, 0, 0))  # one gradient per row, in one pass
     for _ in range(steps):
-        grads = of_each(model, x, y)
-        squares = na.stack([na.sum(g * g, axis=tuple(range(1, g.ndim))) for g in na.tree.leaves(grads)])
-        scale = na.minimum(1.0, limit / na.sqrt(na.sum(squares, axis=0)))
-        mean = na.tree.tree_map(partial(scaled_mean, scale), grads)
-        model = na.tree.tree_map(lambda p, g: p - 0.1 * g, model, mean)
+        model = na.tree.tree_map(lambda p, g: p - 0.1 * g, model, clipped_gradient(model, x, y, limit))
     return model
-
-
-def scaled_mean(scale: na.Array, g: na.Array) -> na.Array:
-    """Average gradients (n, ...) scaled by (n,)."""
-    return na.mean(g * na.reshape(scale, (-1, *(1,) * (g.ndim - 1))), axis=0)
 
 
 def distance(model: nn.Linear, weights: na.Array) -> float:

@@ -1,4 +1,4 @@
-"""Every Python block of the READMEs runs.
+"""Every Python block of the READMEs, and of the design notes that have some, runs.
 
 A block whose first line is the comment `# needs: torch` (names separated by commas) is left out, and the test reported
 as skipped, where such a library is missing.
@@ -13,7 +13,8 @@ import pytest
 
 from scripts.workspace import ROOT, packages
 
-READMES = [ROOT / "README.md", *(package.folder / "README.md" for package in packages())]
+PAGES = ["README.md", "docs/design/program.md"]
+READMES = [*(ROOT / page for page in PAGES), *(package.folder / "README.md" for package in packages())]
 
 BLOCK = re.compile(r"^```python\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 NEEDS = re.compile(r"\A# needs: (?P<libraries>.+)")

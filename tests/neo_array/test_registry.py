@@ -72,6 +72,11 @@ def test_batching_has_a_rule_or_follows_from_the_kind_or_says_what_is_missing(op
 
 
 @every_op
+def test_shape_has_a_rule_or_follows_from_the_kind_or_says_why_it_depends_on_values(op: Primitive[..., Any]) -> None:
+    assert op.shape_rule is not None or op.kind == "elementwise" or (op.shape_missing or "").strip()
+
+
+@every_op
 def test_op_has_samples_and_an_oracle(op: Primitive[..., Any]) -> None:
     assert testing.samples(op)
     assert op.__name__ in ORACLES

@@ -30,14 +30,17 @@ def test_a_quick_run_prints_a_table_and_writes_its_results(tmp_path: Path) -> No
     assert "the times mean nothing" in done.output
     found = json.loads(path.read_text())
     assert found.keys() == Report.__annotations__.keys()
-    assert (found["schema"], found["version"], found["quick"]) == ("neo-bench/run", 1, True)
+    assert (found["schema"], found["version"], found["quick"]) == ("neo-bench/run", 2, True)
     assert [(row["case"], row["backend"]) for row in found["results"]] == [
         (case.name, backend) for case, backend in CASES_ON_BACKENDS
     ]
     for row in found["results"]:
         assert row.keys() == Result.__annotations__.keys()
-        assert row["neo_us"] > 0
-        assert row["ratio"] == pytest.approx(row["peer_us"] / row["neo_us"])
+        assert row["neo"] > 0
+        assert row["ratio"] == pytest.approx(row["peer"] / row["neo"])
+        assert row["unit"] == CASES[row["case"]].unit
+        if row["cost"] is not None:
+            assert row["against"] == "the raw library"
         assert row["noisy"] is False
 
 

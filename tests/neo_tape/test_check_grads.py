@@ -215,11 +215,185 @@ def test_swapped_gradients_and_nan_are_caught() -> None:
         check_grads(sine(backward=math.nan), (X,), 1, ("rev",))
 
 
+# --- Where a check could pass without having checked ---
+def scaled(factor: float, backward: float = 1.0, forward: float = 1.0) -> Callable[[Array], Array]:
+    """Return factor * sin, whose backward and jvp are off by these factors."""
+    wrong = sine(backward, forward)
+    return lambda x: factor * wrong(x)
+
+
+@pytest.mark.parametrize("factor", [1e-10, 1e-6, 1e-3, 1e3, 1e9])
+def test_small_and_large_functions_are_held_to_the_same_relative_error(factor: float) -> None:
+    check_grads(scaled(factor), (X,))
+    for wrong in (scaled(factor, backward=SLIP), scaled(factor, forward=SLIP), scaled(factor, backward=0.0)):
+        with pytest.raises(AssertionError):
+            check_grads(wrong, (X,), 1)
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_infinite_and_nan_derivatives_are_caught(value: float) -> None:
+    for wrong, mode in ((sine(backward=value), "rev"), (sine(forward=value), "fwd")):
+        with pytest.raises(AssertionError, match=f"{mode} is wrong"):
+            check_grads(wrong, (X,), 1, (mode,))
+
+
+@pytest.mark.parametrize("offset", [1e4, 1e6])
+def test_a_derivative_beside_a_large_value_is_checked(offset: float) -> None:
+    check_grads(lambda x: offset + sine()(x), (X,), 1)
+    with pytest.raises(AssertionError):
+        check_grads(lambda x: offset + sine(backward=1.01)(x), (X,), 1)
+
+
+@pytest.mark.parametrize("size", [1e5, 1e8, 1e12])
+def test_large_arguments_pass_and_mistakes_there_are_caught(size: float) -> None:
+    @nt.function
+    class Square(nt.Policy):
+        def forward(self, x: Array) -> Array:
+            self.ctx.save(x)
+            return x * x
+
+        def backward(self, grad: Array) -> tuple[Array]:
+            return (2.001 * grad * self.ctx.release[0],)
+
+    check_grads(lambda x: x * x, (X * size,))
+    with pytest.raises(AssertionError):
+        check_grads(Square, (X * size,), 1)
+
+
+def test_where_all_derivatives_are_zero_passes() -> None:
+    zeros = na.zeros((3,), dtype=na.float64)
+    check_grads(lambda x: x * x * x, (zeros,), 3)
+    check_grads(lambda x: (x + 1.0) - 1.0 - x, (X,))
+    check_grads(lambda x: x - x, (X,))
+
+
+def test_a_cotangent_that_backward_detaches_is_caught() -> None:
+    @nt.function
+    class Detached(nt.Policy):
+        def forward(self, x: Array) -> Array:
+            self.ctx.save(x)
+            return na.sin(x)
+
+        def backward(self, grad: Array) -> tuple[Array]:
+            return (nt.stop_gradient(grad) * na.cos(self.ctx.release[0]),)
+
+        def jvp(self, tangent: Array) -> Array:
+            return nt.stop_gradient(tangent) * na.cos(self.ctx.release[0])
+
+    check_grads(Detached, (X,), 1)
+    for modes in (("rev",), ("fwd",)):
+        with pytest.raises(AssertionError, match="is wrong"):
+            check_grads(Detached, (X,), 2, modes)
+
+
+def test_output_that_left_the_graph_as_a_python_number_is_caught() -> None:
+    for mode in ("fwd", "rev"):
+        with pytest.raises(AssertionError, match=f"{mode} is wrong"):
+            check_grads(lambda x: (x * 2.0, x.sum().item()), (X,), 1, (mode,))
+    check_grads(lambda x: {"x": x * 2.0, "constant": 2.5, "complex": 1j, "numpy": np.float32(3)}, (X,))
+
+
+def test_numbers_of_every_kind_are_arguments() -> None:
+    for number in (2.0, np.float64(2.0), np.float32(2.0)):
+        check_grads(lambda x, a: a * a * x, (X, number))
+    check_grads(lambda z, a: a * a * z * na.conj(z), (X + 1j, 2.0 - 1j))
+
+
+def test_complex_mistakes_are_caught() -> None:
+    @nt.function
+    class Conjugated(nt.Policy):  # PyTorch's convention, not ours
+        def forward(self, z: Array) -> Array:
+            self.ctx.save(z)
+            return z * z
+
+        def backward(self, grad: Array) -> tuple[Array]:
+            return (grad * 2.0 * na.conj(self.ctx.release[0]),)
+
+    z = X + na.asarray([1j, -0.5j, 2j])
+    check_grads(lambda z: z * z, (z,))
+    for mode in ("fwd", "rev"):
+        with pytest.raises(AssertionError):
+            check_grads(Conjugated, (z,), 1, (mode,))
+
+
+@pytest.mark.parametrize("factor", [1.1, 0.9, -1.0, 0.0])
+@pytest.mark.parametrize("dtype", [na.float32, na.complex64])
+def test_coarse_mistakes_are_caught_in_single_precision(dtype: na.DType, factor: float) -> None:
+    x = X.astype(dtype)
+    for wrong in (sine(backward=factor, forward=1.0), sine(forward=factor)):
+        with pytest.raises(AssertionError):
+            check_grads(wrong, (x,), 1)
+
+
+def test_random_keys_are_constants() -> None:
+    def noisy(x: Array, key: Array) -> Array:
+        return x * na.random.normal(key, x.shape, dtype=na.float64)
+
+    check_grads(noisy, (X, na.random.key(0)))
+
+
+def test_third_order_mistakes_are_caught_at_the_third_order() -> None:
+    @nt.function
+    class Square(nt.Policy):  # its derivative's derivative is a constant to the tape, though not its value
+        def forward(self, x: Array) -> Array:
+            self.ctx.save(x)
+            return x**3
+
+        def backward(self, grad: Array) -> tuple[Array]:
+            return (grad * Slope(self.ctx.release[0]),)
+
+    @nt.function
+    class Slope(nt.Policy):
+        def forward(self, x: Array) -> Array:
+            self.ctx.save(x)
+            return 3.0 * x * x
+
+        def backward(self, grad: Array) -> tuple[Array]:
+            return (6.0 * grad * nt.stop_gradient(self.ctx.release[0]),)
+
+    check_grads(Square, (X,), 2)
+    for mode in ("fwd", "rev"):
+        with pytest.raises(AssertionError, match=rf"\w+ of \w+ of {mode} is wrong"):
+            check_grads(Square, (X,), 3, (mode,))
+
+
+@pytest.mark.parametrize("args", [(na.asarray([1, 2]),), (na.asarray([True]), 3), (na.random.key(0), None, "x"), ()])
+def test_nothing_to_differentiate_is_an_error(args: tuple[Any, ...]) -> None:
+    with pytest.raises(ValueError, match="no argument is floating or complex"):
+        check_grads(lambda *args: X, args)
+
+
+def test_no_output_to_differentiate_is_an_error() -> None:
+    for f in (lambda x: x > 0, lambda x: None, lambda x: (na.argmax(x), 3)):
+        with pytest.raises(ValueError, match="returns nothing floating or complex"):
+            check_grads(f, (X,))
+
+
+# --- What else may be the reason ---
+def test_a_kink_is_suspected() -> None:
+    x = na.asarray([1.0, 0.0, -2.0], dtype=na.float64)
+    with pytest.raises(AssertionError, match="is there a kink or a jump at these arguments"):
+        check_grads(lambda x: na.maximum(x, 0.0) * 3.0 + na.where(x > 0, x, 0.0), (x,), 1)
+
+
+def test_values_that_are_nan_beside_the_arguments_are_suspected() -> None:
+    with pytest.raises(AssertionError, match="the function is nan or infinite at these arguments or beside them"):
+        check_grads(na.log, (na.asarray([1.0, -2.0], dtype=na.float64),), 1)
+
+
+def test_a_function_that_draws_is_suspected() -> None:
+    rng = np.random.default_rng(0)
+    with pytest.raises(AssertionError, match=r"returns other values at each call: .* or a key"):
+        check_grads(lambda x: x * rng.normal(), (X,), 1)
+
+
 # --- Options ---
 def test_tolerance_and_seed() -> None:
     check_grads(sine(backward=SLIP), (X,), 1, tolerance=1e-2)
     with pytest.raises(AssertionError):
         check_grads(sine(backward=1.00001), (X,), 1, tolerance=1e-7)
+    with pytest.raises(AssertionError):
+        check_grads(sine(backward=1 + 3e-7), (X,), 1, tolerance=0.0)
     for seed in range(5):
         check_grads(sine(), (X,), seed=seed)
         with pytest.raises(AssertionError):

@@ -70,6 +70,34 @@ def use(x: Array, exponent: int) -> None:
     reveal_type(nt.vjp(Power, x, exponent)[1](x))  # R: tuple[Array, int]
 
 
+@nt.function(check=nt.samples((2, 3)))
+class Doubled(nt.Policy):
+    def forward(self, x: Array) -> Array:
+        return x + x
+
+    def backward(self, grad: Array) -> tuple[Array]:
+        return (grad + grad,)
+
+
+def check(x: Array) -> None:
+    nt.check_policy(Affine, (x, x, x))
+    nt.check_policy(Affine, (x, x, x), {"scale": 2.0})
+    nt.check_policy(Power, (x, 3), order=1, values=False, modes=("rev",), argnames=["x"])
+    nt.check_policy(loss, (x, x, x), linear=False, pure=False, batch=False, dtypes=False, sizes=False, tolerance=1e-3)
+    reveal_type(nt.samples((2, 3), (), dtype=na.float32))  # R: tuple[Array, ...]
+    reveal_type(Doubled(x))  # R: Array
+    reveal_type(nt.function(Power, check=[(x, 3), (x, 2)])(x, 3))  # R: Array
+    nt.function(check=lambda rng: [(na.asarray(rng.normal(size=3)),)])(Doubled)
+    nt.function(check="x")  # E
+    nt.function(check=[x])  # E
+    nt.function(check=lambda rng: x)  # E
+    nt.check_policy(Affine, (x, x))  # E
+    nt.check_policy(Power, (x, "3"))  # E
+    nt.check_policy(Affine, (x, x, x), modes=("forward",))  # E
+    nt.check_policy(Affine, (x, x, x), {"scale": 2.0}, vales=False)  # E
+    nt.samples(2, 3)  # E
+
+
 def misuse(x: Array) -> None:
     Affine(x, x)  # E
     Affine(x, x, 1.0)  # E

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neo_array import backends
+from neo_array._described import Described
 from neo_array._device import Device, DeviceLike, as_device
 from neo_array._dtypes import DType, Scalar
 from neo_array._errors import DeviceError, LevelError, ShapeError
@@ -118,18 +119,22 @@ class Array:
     # --- Leaving the graph: reading values ---
     def item(self) -> bool | int | float | complex:
         """Return the only element as a Python number."""
+        return self._read("x.item()")
+
+    def _read(self, how: str) -> bool | int | float | complex:
+        """Return the only element, and let the open levels know that it was read."""
         if self.size != 1:
             raise ShapeError(f"item: needs exactly one element, got shape {self.shape}; index or reduce first")
         for ref in OPEN.copy():
             level = ref()
             if level is not None and level.knows(self):
-                level.read(self)
+                level.read(self, how)
         value: bool | int | float | complex = self._raw.item()
         return value
 
     def numpy(self) -> npt.NDArray[Any]:
         """Return the values as a NumPy array: a read-only view on the CPU, a copy from other places."""
-        raw = self._export("numpy()")
+        raw = self._export("x.numpy()")
         view = backends.of(raw).to_numpy(raw)
         if view.flags.writeable:
             view = view.view()
@@ -139,7 +144,7 @@ class Array:
     @property
     def raw(self) -> Any:
         """The backend's own array. Do not write into it: other arrays may share its memory."""
-        return self._export("raw")
+        return self._export("x.raw")
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         return np.array(self.numpy(), dtype=dtype, copy=copy)
@@ -172,7 +177,7 @@ class Array:
         for ref in OPEN.copy():
             level = ref()
             if level is not None and level.knows(self):
-                level.read(self)
+                level.read(self, how)
                 raise LevelError(
                     f"{how}: this array is being differentiated, and its derivative would be lost; "
                     "write stop_gradient(x) first, or return the array from the function and read it there"
@@ -199,21 +204,21 @@ class Array:
 
     # --- Python protocol ---
     def __bool__(self) -> bool:
-        return bool(self.item())
+        return bool(self._read("bool(x)"))
 
     def __float__(self) -> float:
-        return float(self.item())  # type: ignore[arg-type]  # complex: Python's own error says it best
+        return float(self._read("float(x)"))  # type: ignore[arg-type]  # complex: Python's own error says it best
 
     def __int__(self) -> int:
-        return int(self.item())  # type: ignore[arg-type]
+        return int(self._read("int(x)"))  # type: ignore[arg-type]
 
     def __complex__(self) -> complex:
-        return complex(self.item())
+        return complex(self._read("complex(x)"))
 
     def __index__(self) -> int:
         if self.dtype.kind not in "iu":
             raise TypeError(f"index: needs an integer array of one element, got dtype {self.dtype}")
-        return int(self.item())  # type: ignore[arg-type]
+        return int(self._read("int(x)"))  # type: ignore[arg-type]
 
     def __len__(self) -> int:
         if not self.ndim:
@@ -239,13 +244,14 @@ class Array:
             raise ShapeError(
                 f"format: {spec!r} needs exactly one element, got shape {self.shape}; write {{x!s}}, or format elements"
             )
-        return format(self.item(), spec)
+        return format(self._read("format(x)"), spec)
 
     def __repr__(self) -> str:
         raw = self._raw
         if type(raw) is Donated:
             return f"Array({raw!r})"
-        values = "one value per example" if type(raw) is Batched else _text(raw)
+        without = {Batched: "one value per example", Described: "no values"}
+        values = without.get(type(raw)) or _text(raw)
         return f"Array({values}, shape={self.shape}, dtype={self.dtype}, device={str(self.device)!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -7,6 +7,7 @@ several results. It is written in ops, so it runs on every backend and is differ
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -22,9 +23,11 @@ BatchRule: TypeAlias = Callable[..., Batch]
 
 def to_front(x: Any, axis: int | None) -> Any:
     """Move the batch to axis 0; what has none stays as it is."""
-    from neo_array import ops
+    if not axis:  # 0 or None
+        return x
+    from neo_array import ops  # here: looking it up takes as long as the rest
 
-    return x if axis is None or axis == 0 else ops.moveaxis(x, axis, 0)
+    return ops.moveaxis(x, axis, 0)
 
 
 def filled(x: Any, axis: int | None, size: int) -> Any:
@@ -36,19 +39,25 @@ def filled(x: Any, axis: int | None, size: int) -> Any:
 
 def aligned(args: Sequence[Any], axes: Axes) -> list[Any]:
     """Move each batch to axis 0, and put axes of size 1 behind it, so that what comes after broadcasts as before."""
+    fronts = [to_front(x, axis) for x, axis in zip(args, axes, strict=True)]
+    if len(fronts) == 1:
+        return fronts
+    ndims = [
+        len(x._raw.shape) - (axis is not None) if type(x) is Array else 0 for x, axis in zip(fronts, axes, strict=True)
+    ]
+    most = max(ndims, default=0)
+    return [
+        x if axis is None or ndim == most else _with_ones(x, most - ndim)
+        for x, axis, ndim in zip(fronts, axes, ndims, strict=True)
+    ]
+
+
+def _with_ones(x: Array, count: int) -> Array:
+    """Put axes of size 1 behind the first."""
     from neo_array import ops
 
-    ndims = [a.ndim - (axis is not None) for a, axis in zip(args, axes, strict=True) if type(a) is Array]
-    most = max(ndims, default=0)
-
-    def align(x: Any, axis: int | None) -> Any:
-        if axis is None:
-            return x
-        front = to_front(x, axis)
-        missing = most - (front.ndim - 1)
-        return ops.reshape(front, (front.shape[0], *(1,) * missing, *front.shape[1:])) if missing else front
-
-    return [align(x, axis) for x, axis in zip(args, axes, strict=True)]
+    shape = x.shape
+    return ops.reshape(x, (shape[0], *(1,) * count, *shape[1:]))
 
 
 def results_at_front(op: Primitive[..., Any], out: Any) -> Batch:
@@ -56,6 +65,7 @@ def results_at_front(op: Primitive[..., Any], out: Any) -> Batch:
     return (out, (0,) * len(out)) if op.multi else (out, 0)
 
 
+@functools.cache
 def batch_broadcasting(op: Primitive[..., Any]) -> BatchRule:
     """Make the rule of an op whose arguments broadcast, and which treats all axes alike: every elementwise op."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import operator
 from collections.abc import Callable, Iterator, Sequence
@@ -11,9 +12,10 @@ import numpy as np
 
 from neo_array import _dtypes, backends
 from neo_array._array import Array, next_id, wrap
+from neo_array._described import Described, nothing_runs, payloads, shapes_of
 from neo_array._device import Device
 from neo_array._dtypes import DType, Scalar
-from neo_array._errors import DeviceError, DTypeError, NeoError, ShapeError
+from neo_array._errors import DeviceError, DTypeError, LevelError, NeoError, ShapeError
 from neo_array._levels import (
     COMPLETE,
     EMPTY,
@@ -24,7 +26,9 @@ from neo_array._levels import (
     Recorder,
     check_strangers,
     current_stack,
+    replacement,
     show,
+    show_or_replace,
 )
 from neo_array._payloads import Batched, BatchLevel, Donated, donate_carefully
 from neo_array._rules import WHOLE, NoDerivative, Residual
@@ -73,9 +77,15 @@ def weak(value: Scalar, like: Array) -> Any:
 
 def careful(op: Op, args: Sequence[Any], params: Params) -> Any:
     """Run an op with everything checked, promoted and explained."""
+    level = _batched_alike(op, args)
+    if level is not None and replacement(op) is None:
+        return level.bind(op, tuple(args), params)
     arrays = _as_arguments(op, args)
     _check_devices(op, arrays)
     arrays = _promote(op, arrays)
+    instead = replacement(op) if OPEN else None
+    if instead is not None:  # before the batch is taken apart: it is called on what looks like one example
+        return instead(*arrays, **params)
     batched = top_batched(arrays)
     if batched is not None:  # after promotion: the levels above it see the dtypes that their rules expect
         return batched.bind(op, tuple(arrays), params)
@@ -83,7 +93,46 @@ def careful(op: Op, args: Sequence[Any], params: Params) -> Any:
         a for a, name in _named(op, arrays) if type(a) is Array and (name in op.promoted or not op.promoted)
     )
     raws = [a._raw if type(a) is Array else _constant(op, a, like) for a in arrays]
+    if any(type(r) is Described for r in raws):
+        return _finish(op, tuple(arrays), params, _describe(op, raws, arrays, params))
     return _finish(op, tuple(arrays), params, _run(op, kernel_for(op, like._raw), raws, arrays, params))
+
+
+def _batched_alike(op: Op, args: Sequence[Any]) -> BatchLevel | None:
+    """Return the one vmap level of arguments that fit as they are, or None: then `careful` looks at each.
+
+    Every op under vmap comes by here, and most have arguments of one dtype and device, perhaps beside a Python number.
+    """
+    level: BatchLevel | None = None
+    like: Any = None
+    beside = numbers = False  # promoted arrays, and numbers that take their dtype
+    names = op.arrays * len(args) if op.variadic else op.arrays
+    for a, name in zip(args, names, strict=True):
+        promoted = name in op.promoted
+        if type(a) is not Array:
+            if not promoted or (type(a) is not float and type(a) is not int):
+                return None
+            numbers = True
+            continue
+        raw = a._raw
+        if type(raw) is Batched:
+            if level is None:
+                level = raw.level
+            elif raw.level is not level:
+                return None
+            raw = raw.example()
+        elif type(raw) is Donated or type(raw) is Described:
+            return None
+        if like is None:
+            like = raw
+        elif type(raw) is not type(like) or (type(raw) is not np.ndarray and raw.device != like.device):
+            return None
+        if raw.dtype is not like.dtype and (promoted or op.floating):
+            return None
+        beside = beside or promoted
+    if level is None or (numbers and not beside) or ((numbers or op.floating) and like.dtype not in backends.INEXACT):
+        return None
+    return level
 
 
 def _constant(op: Op, value: Scalar, like: Array) -> Any:
@@ -100,6 +149,8 @@ def bind_general(op: Op, *args: Any, **params: Any) -> Any:
     if args:
         return careful(op, args, params)
     device: Device = params["device"]
+    if nothing_runs():
+        return _finish(op, (), params, _describe(op, [], [], params))
     backend = backends.named(device.backend)
     return _finish(op, (), params, _run(op, kernel_for(op, backend=backend), [], [], params))
 
@@ -213,26 +264,48 @@ def _run(op: Op, kernel: Callable[..., Any], raws: list[Any], arrays: Sequence[A
             found = _by_numpy(op, raws, params)
             if found is not None:
                 return found
-        if op.explain_error is not None:
-            op.explain_error(*arrays, **params)
-        shapes = [a.shape for a in arrays if type(a) is Array]
-        if op.kind == "elementwise":
-            try:
-                np.broadcast_shapes(*shapes)
-            except ValueError:
-                raise ShapeError(
-                    f"{op.__name__}: shapes {' and '.join(map(str, shapes))} do not broadcast; "
-                    "sizes must be equal or 1, aligned at the last axis: reshape or expand_dims one side"
-                ) from None
-        dtypes = [str(a.dtype) for a in arrays if type(a) is Array]
-        if isinstance(error, TypeError | NotImplementedError) or _RARE & set(dtypes):
-            backend = next(a.device.backend for a in arrays if type(a) is Array)
-            raise DTypeError(
-                f"{op.__name__}: {backend} does not compute this for {' and '.join(dtypes)}; "
-                "cast with .astype(...) first"
-            ) from error
-        error.add_note(f"{op.__name__}: on shapes {shapes} of {dtypes}" + (f" with {dict(params)}" if params else ""))
+        _explain(op, error, arrays, params)
         raise
+
+
+def _describe(op: Op, raws: list[Any], arrays: Sequence[Any], params: Params) -> Any:
+    """Return what stands for the results of an op that is not run."""
+    try:
+        shapes = shapes_of(op, raws, params)
+    except NeoError:
+        raise
+    except Exception as error:
+        _explain(op, error, arrays, params)
+        raise
+
+    def run(small: list[Any]) -> Any:
+        made = _run(op, kernel_for(op, small[0]), small, arrays, params)
+        return tuple(map(asraw, made)) if op.multi else asraw(made)
+
+    return payloads(op, shapes, raws, params, run)
+
+
+def _explain(op: Op, error: Exception, arrays: Sequence[Any], params: Params) -> None:
+    """Raise an error that says more than the kernel's; or add to that what the op was called with."""
+    if op.explain_error is not None:
+        with contextlib.suppress(LevelError):  # it would read values, where there are none to be read
+            op.explain_error(*arrays, **params)
+    shapes = [a.shape for a in arrays if type(a) is Array]
+    if op.kind == "elementwise":
+        try:
+            np.broadcast_shapes(*shapes)
+        except ValueError:
+            raise ShapeError(
+                f"{op.__name__}: shapes {' and '.join(map(str, shapes))} do not broadcast; "
+                "sizes must be equal or 1, aligned at the last axis: reshape or expand_dims one side"
+            ) from None
+    dtypes = [str(a.dtype) for a in arrays if type(a) is Array]
+    if isinstance(error, TypeError | NotImplementedError) or _RARE & set(dtypes):
+        backend = next(a.device.backend for a in arrays if type(a) is Array)
+        raise DTypeError(
+            f"{op.__name__}: {backend} does not compute this for {' and '.join(dtypes)}; cast with .astype(...) first"
+        ) from error
+    error.add_note(f"{op.__name__}: on shapes {shapes} of {dtypes}" + (f" with {dict(params)}" if params else ""))
 
 
 def _by_numpy(op: Op, raws: list[Any], params: Params) -> Any:
@@ -371,7 +444,7 @@ NAMES: Final[dict[str, Any]] = {
     "next_id": next_id,
     "raise_no_derivative": raise_no_derivative,
     "shape_of": shape_of,
-    "show": show,
+    "show_or_replace": show_or_replace,
     "undo_broadcast": undo_broadcast,
     "weak": weak,
     "wrap": wrap,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -39,8 +39,8 @@ class Level:
         """Tell whether this level follows the array."""
         return array._id in self.watched
 
-    def read(self, array: Array) -> None:
-        """Take note that a known array's value is read as a Python number."""
+    def read(self, array: Array, how: str) -> None:
+        """Take note that a known array's value is read; `how` is what the user wrote: `bool(x)`, `x.numpy()`."""
 
     def rescue(self, array: Array, spare: Array) -> bool:
         """Put `spare`, which has its value and id, where an array that is being donated stands; tell whether it did."""
@@ -94,30 +94,67 @@ def _only_records(level: Level) -> bool:
     return type(level).see is Recorder.see
 
 
+class Replacing(Level):
+    """A scope in which some ops are called by other functions instead: what `neo_tape.rules` opens.
+
+    It has no place among the levels and follows no array. It is registered with them, for without an open level the
+    ops do not look for one.
+    """
+
+    __slots__ = ("table",)
+    watched: Container[int] = frozenset()
+
+    def __init__(self, table: Mapping[Op, Callable[..., Any]]) -> None:
+        self.table = table
+
+    def rescue(self, array: Array, spare: Array) -> bool:
+        return False
+
+    def close(self) -> None:
+        """Replace nothing any more, wherever the scope is still held."""
+        self.table = {}
+
+
 class Stack:
     """The open levels of a context, outermost first.
 
-    `chain` also holds those that are hidden while a rule runs: an array that they watch is no stranger. `mark` is an
-    object that stands for the chain, and is compared by identity.
+    `chain` also holds those that are hidden while a rule runs: an array that they watch is no stranger.
+    `mark` is an object that stands for the chain, and is compared by identity.
+    `replacing` holds where functions call ops, not where a rule does: a stack made for a rule has none.
     """
 
-    __slots__ = ("chain", "levels", "mark", "recorders")
+    __slots__ = ("_below", "chain", "levels", "mark", "recorders", "replacing")
 
     def __init__(
-        self, levels: tuple[Level, ...], chain: tuple[Level, ...], mark: object, *, recorders: bool | None = None
+        self,
+        levels: tuple[Level, ...],
+        chain: tuple[Level, ...],
+        mark: object,
+        *,
+        recorders: bool | None = None,
+        replacing: Replacing | None = None,
     ) -> None:
         self.levels = levels
         self.chain = chain
         self.mark = mark
-        self.recorders = all(map(_only_records, levels)) if recorders is None else recorders
+        self.recorders = replacing is None and (all(map(_only_records, levels)) if recorders is None else recorders)
+        self.replacing = replacing
+        self._below: dict[int, Stack] = {}
 
     def below(self, index: int) -> Stack:
-        """Return the stack with only the levels outside level `index` active."""
-        return self.with_active(self.levels[:index])
+        """Return the stack with only the levels outside level `index` active; it is kept, since every op may ask."""
+        found = self._below.get(index)
+        if found is None:
+            found = self._below[index] = self.with_active(self.levels[:index])
+        return found
 
-    def with_active(self, levels: tuple[Level, ...]) -> Stack:
+    def for_rules(self) -> Stack:
+        """Return the stack in which derivative rules run: the same levels, and no op is replaced."""
+        return self if self.replacing is None else self.with_active(self.levels)
+
+    def with_active(self, levels: tuple[Level, ...], *, replacing: Replacing | None = None) -> Stack:
         """Return the stack with other levels active: what its context has entered stays the same."""
-        return Stack(levels, self.chain, self.mark)
+        return Stack(levels, self.chain, self.mark, replacing=replacing)
 
 
 EMPTY: Final = Stack((), (), object())
@@ -153,12 +190,25 @@ def entered(level: Level) -> Stack:
     """
     outer = current_stack()
     recorders = outer.recorders and _only_records(level)
-    stack = Stack((*outer.levels, level), (*outer.chain, level), object(), recorders=recorders)
+    stack = Stack(
+        (*outer.levels, level), (*outer.chain, level), object(), recorders=recorders, replacing=outer.replacing
+    )
     ref = level._ref = weakref.ref(level, OPEN.discard)  # for a level that is never left
     with _register_lock:
         OPEN.add(ref)
         _find_complete(stack)
     return stack
+
+
+def replacing(scope: Replacing) -> Stack:
+    """Register a scope that replaces ops, and return the stack with it in place of the scopes around it.
+
+    It is registered as long as a stack holds it: a task that began in the scope goes on in it.
+    """
+    outer = current_stack()
+    ref = scope._ref = weakref.ref(scope, OPEN.discard)
+    OPEN.add(ref)
+    return Stack(outer.levels, (*outer.chain, scope), outer.mark, replacing=scope)  # no array is strange without it
 
 
 def left(level: Level) -> None:
@@ -170,8 +220,8 @@ def left(level: Level) -> None:
 
 
 def _find_complete(stack: Stack) -> None:
-    found = [ref() for ref in OPEN.copy()]
-    COMPLETE[0] = stack.mark if all(level is None or level in stack.chain for level in found) else None
+    found = [level for ref in OPEN.copy() if (level := ref()) is not None and type(level) is not Replacing]
+    COMPLETE[0] = stack.mark if all(level in stack.chain for level in found) else None
 
 
 def retain(level: Level) -> None:
@@ -189,6 +239,20 @@ def show(stack: Stack, start: int, op: Op, args: Args, params: Params, out: Any)
     levels = stack.levels
     for index in range(start, len(levels)):
         levels[index].see(stack, index, op, args, params, out)
+
+
+def replacement(op: Op) -> Callable[..., Any] | None:
+    """Return what this context calls in place of an op, or None."""
+    scope = current_stack().replacing
+    return None if scope is None else scope.table.get(op)
+
+
+def show_or_replace(stack: Stack, op: Op, args: Args, params: Params, out: Any) -> Any:
+    """Show an op that has run to all levels and return its output; or drop that, and return its replacement's."""
+    if stack.replacing is not None and op in stack.replacing.table:
+        return stack.replacing.table[op](*args, **params)
+    show(stack, 0, op, args, params, out)
+    return out
 
 
 def check_strangers(stack: Stack, op: Op, args: Args) -> None:

@@ -15,6 +15,7 @@ from neo_array._rules import NoDerivative, Parameters, VjpRule, parameters_of, p
 if TYPE_CHECKING:
     from typing import Self
 
+    from neo_array._dtypes import DType
     from neo_array._levels import Recorder
 
 P = ParamSpec("P")
@@ -47,9 +48,9 @@ def sample(*args: Any, wrt: tuple[int, ...] | None = None, **options: Any) -> Sa
 class Primitive(Generic[P, R_co]):
     """An op. Calling it runs the body that was decorated, which ends in `bind`.
 
-    Slots: `kernel` (per backend), `vjp` (per input), `jvp`, `batch`, `samples`; each is filled by a rule or by saying
-    why there is none. `kind="elementwise"` derives jvp and batching from vjp; `kind="linear"` makes the op its own
-    jvp.
+    Slots: `kernel` (per backend), `vjp` (per input), `jvp`, `batch`, `shape`, `samples`; each is filled by a rule or by
+    saying why there is none. `kind="elementwise"` derives jvp and batching from vjp; `kind="linear"` makes the op its
+    own jvp.
     """
 
     __name__: str
@@ -90,6 +91,9 @@ class Primitive(Generic[P, R_co]):
         self.jvp_rule: VjpRule | None = None
         self.batch_rule: Callable[..., Any] | None = None
         self.batch_missing: str | None = None
+        self.shape_rule: Callable[..., Any] | None = None
+        self.shape_dtype: Callable[..., DType] | None = None
+        self.shape_missing: str | None = None
         self.custom_record: Callable[..., None] | None = None
         self.explain_error: Callable[..., None] | None = None
         self.sample_source: Callable[..., Iterable[Sample]] | None = None
@@ -135,6 +139,11 @@ class Primitive(Generic[P, R_co]):
             _bind.record_variadic(self, level, wanted, args, params, out)
         else:
             self.records[sum(1 << i for i in wanted)](level, watched, out, *args, *params.values())
+
+    @property
+    def sized_by_values(self) -> bool:
+        """Whether the shape of what it returns depends on the values of its arguments."""
+        return self.shape_missing is not None
 
     # --- Slots ---
     def kernel(self, *backends: BackendName) -> Callable[[F | str], F | str]:
@@ -196,6 +205,18 @@ class Primitive(Generic[P, R_co]):
         `_batching` has what most rules are made of.
         """
         self.batch_rule, self.batch_missing = rule, missing
+        return rule
+
+    def shape(
+        self, rule: F | None = None, *, dtype: Callable[..., DType] | None = None, missing: str | None = None
+    ) -> F | None:
+        """Give the rule `(*shapes, **options) -> shape` of what the op returns, or say why it depends on values.
+
+        Elementwise ops need none: theirs is broadcasting. `dtype`, a function of the first array's dtype and the
+        options, is for ops that cannot be tried out on arrays of one element. `_described` has what most rules are
+        made of; they raise any error at all where shapes do not fit.
+        """
+        self.shape_rule, self.shape_dtype, self.shape_missing = rule, dtype, missing
         return rule
 
     def record_with(self, rule: F) -> F:

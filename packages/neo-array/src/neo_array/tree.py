@@ -17,6 +17,7 @@ from neo_array._errors import TreeError
 T = TypeVar("T")
 TreeDef: TypeAlias = Any  # optree.PyTreeSpec, which is generic only to checkers
 _NAMESPACE: Final = "neo"
+_registered: Final[set[type]] = set()
 
 
 def flatten(tree: object, /) -> tuple[list[Any], TreeDef]:
@@ -109,6 +110,12 @@ def register(
         path_entry_type=optree.GetAttrEntry,
         namespace=_NAMESPACE,
     )
+    _registered.add(cls)
+
+
+def is_registered(cls: type) -> bool:
+    """Tell whether instances of a class are containers because it was registered."""
+    return cls in _registered
 
 
 class _Hole:

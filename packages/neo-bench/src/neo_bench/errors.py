@@ -31,3 +31,7 @@ class DivergedError(BenchError, ArithmeticError):
 
 class MismatchError(BenchError, AssertionError):
     """Two sides of a comparison computed different answers, so timing them would mean nothing."""
+
+
+class PlatformError(BenchError, OSError):
+    """The operating system cannot tell what a comparison needs to know."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 import neo_array as na
-from neo_array import Array, DeviceError, Donated, DonatedError, DTypeError, Primitive, ShapeError
+from neo_array import Array, DeviceError, Donated, DonatedError, DTypeError, Primitive, ShapeError, backends
 
 _TRAINED: Final[set[object]] = set()  # the backends' own dtype objects: asking an Array takes ten times as long
 
@@ -86,7 +86,7 @@ def _fit_or_raise(who: str, names: list[str], path: str, row: tuple[Any, ...]) -
     first = row[0]
     if not is_trained(first):
         return False
-    _TRAINED.add(first._raw.dtype)
+    _TRAINED.add(backends.example(first._raw).dtype)  # a batch has none itself
     for name, other in zip(names[1:], row[1:], strict=True):
         place = f"{who}: at {path or 'the root'!r}, {names[0]}"
         if type(other) is not Array:

@@ -1,12 +1,23 @@
 """The functional tape: derivatives of any order, in both modes, and custom rules."""
 
 from neo_array import Array as Array
+from neo_array import NoDerivative as NoDerivative
 from neo_array import PolicyError as PolicyError
+from neo_tape._check_policy import check_policy as check_policy
 from neo_tape._checkpoint import checkpoint as checkpoint
 from neo_tape._checkpoint import checkpoint_sequence as checkpoint_sequence
 from neo_tape._checks import check_grads as check_grads
+from neo_tape._cond import cond as cond
+from neo_tape._custom_jvp import custom_jvp as custom_jvp
+from neo_tape._custom_root import custom_root as custom_root
+from neo_tape._custom_vjp import custom_vjp as custom_vjp
+from neo_tape._eval_shape import ShapeDtype as ShapeDtype
+from neo_tape._eval_shape import eval_shape as eval_shape
+from neo_tape._fixed_point import fixed_point as fixed_point
+from neo_tape._from_torch import from_torch as from_torch
 from neo_tape._gradients import grad as grad
 from neo_tape._gradients import value_and_grad as value_and_grad
+from neo_tape._guards import GuardError as GuardError
 from neo_tape._hessians import hessian as hessian
 from neo_tape._hessians import hvp as hvp
 from neo_tape._jacobians import jacfwd as jacfwd
@@ -18,7 +29,19 @@ from neo_tape._policy import Policy as Policy
 from neo_tape._policy import function as function
 from neo_tape._products import jvp as jvp
 from neo_tape._products import vjp as vjp
+from neo_tape._program.program import Equation as Equation
+from neo_tape._program.program import Program as Program
+from neo_tape._program.program import Var as Var
+from neo_tape._program.trace import trace as trace
+from neo_tape._rules import rules as rules
+from neo_tape._samples import samples as samples
+from neo_tape._scan import fori_loop as fori_loop
+from neo_tape._scan import scan as scan
 from neo_tape._stop import stop_gradient as stop_gradient
+from neo_tape._to_torch import to_torch as to_torch
 from neo_tape._transpose import NotLinearError as NotLinearError
+from neo_tape._unknowns import ConvergenceError as ConvergenceError
 from neo_tape._version import __version__ as __version__
 from neo_tape._vmap import vmap as vmap
+from neo_tape._while_loop import while_loop as while_loop
+from neo_tape._zero import Zero as Zero

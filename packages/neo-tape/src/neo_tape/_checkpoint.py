@@ -15,6 +15,7 @@ from neo_array._payloads import BatchLevel
 from neo_tape._inside import Inside, checkpoint_call
 from neo_tape._keeping import Keep
 from neo_tape._linearize import Pushes
+from neo_tape._program.trace import Trace
 from neo_tape._tangent import Tangent
 from neo_tape._tape import Tape
 from neo_tape._transpose import LinearTape
@@ -123,7 +124,7 @@ def _budget(budget_bytes: int | None) -> int | None:
 
 # --- Hiding the levels ---
 def _first_hidden(levels: Sequence[Level]) -> int | None:
-    """Return the outermost Tape whose recording can be put off; from there on Tapes and Tangents are hidden.
+    """Return the outermost Tape or Trace whose recording can be put off; from there on all of them are hidden.
 
     Tangents outside of it hold nothing, and see the ops as they run. A transposition or a linearization must see the
     ops, to refuse what is not linear; and so must all levels outside of it, since what it keeps depends on those.
@@ -132,13 +133,13 @@ def _first_hidden(levels: Sequence[Level]) -> int | None:
     for i, level in enumerate(levels):
         if isinstance(level, LinearTape | Pushes):
             first = None
-        elif isinstance(level, Tape) and first is None:
+        elif isinstance(level, Tape | Trace) and first is None:
             first = i
     return first
 
 
 def _hide(f: Callable[[], R], keep: Keep) -> R:
-    """Run f, hidden from the Tapes, and show it to them as one op."""
+    """Run f, hidden from Tapes and Traces, and show it to them as one op."""
     stack = current_stack()
     first = _first_hidden(stack.levels)
     if first is None:
@@ -148,7 +149,7 @@ def _hide(f: Callable[[], R], keep: Keep) -> R:
     rules: dict[int, Inside] = {}
     inside: Inside | None = None
     for i, level in enumerate(stack.levels):
-        if i < first or not isinstance(level, Tape | Tangent):
+        if i < first or not isinstance(level, Tape | Tangent | Trace):
             levels.append(level)
             if isinstance(level, BatchLevel):
                 inside = None
@@ -162,7 +163,7 @@ def _hide(f: Callable[[], R], keep: Keep) -> R:
     try:
         for recording in recordings:
             set_stack(entered(recording))
-        set_stack(current_stack().with_active(tuple(levels)))
+        set_stack(current_stack().with_active(tuple(levels), replacing=stack.replacing))
         result = f()
         arguments = {id(recording): recording.conclude() for recording in recordings}
     finally:
@@ -170,7 +171,7 @@ def _hide(f: Callable[[], R], keep: Keep) -> R:
         for recording in recordings:
             left(recording)
     for i, rule in rules.items():
-        if rule.outs:
+        if rule.outs or rule.guarded:
             stack.levels[i].see(stack, i, checkpoint_call, arguments[id(rule)], {"rule": rule}, rule.outs)
     for recording in recordings:
         recording.outs = ()

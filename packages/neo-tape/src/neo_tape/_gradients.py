@@ -204,9 +204,13 @@ def _forget_annotations(run: Any) -> Any:
 
 
 def _one(value: Array) -> Array:
-    """Return the cotangent that a walk begins with. The constant that is kept for 1.0 may live on the host."""
+    """Return the cotangent that a walk begins with.
+
+    The constant that is kept for 1.0 saves making one, but may live on the host, and to a trace would be captured.
+    """
     constant = weak(1.0, value)
-    return wrap(constant) if constant.device == example(value._raw).device else ones_like(value)
+    kept = current_stack().recorders and constant.device == example(value._raw).device
+    return wrap(constant) if kept else ones_like(value)
 
 
 def _checked_scalar(output: Any) -> Array:

@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from neo_array import Array, Device, DType, alias, broadcast_to, full, primitive
+from neo_array import Array, Device, DType, alias, backends, broadcast_to, primitive
 from neo_array._array import wrap
 from neo_array._bind import accumulate, is_differentiable
 from neo_array._levels import (
@@ -28,11 +28,13 @@ from neo_array._levels import (
     left,
     set_stack,
 )
+from neo_tape._guards import Guard, guard
 from neo_tape._keeping import Keep, Kept
 from neo_tape._meta import Meta
 from neo_tape._planning import must_run
 from neo_tape._policy_batch import layers
-from neo_tape._recording import Recording, operands, run_again
+from neo_tape._program.trace import Trace
+from neo_tape._recording import Recording, has_effect, operands, run_again
 from neo_tape._tangent import Tangent
 from neo_tape._tape import Tape
 
@@ -78,9 +80,29 @@ class Inside(Recording):
         self._metas: dict[int, Meta] = {}
         self._plans: dict[tuple[bool, ...], list[bool]] = {}
 
+    @property
+    def trace(self) -> Trace | None:
+        """A hidden Trace: what it must hear of is what it would have recorded itself."""
+        traces = (level.trace if isinstance(level, Inside) else level for level in self.hidden)
+        return next((level for level in traces if isinstance(level, Trace)), None)
+
+    @property
+    def guarded(self) -> bool:
+        """Whether there are guards inside."""
+        return any(has_effect(op, params) for op, _, _, params, _ in self.entries)
+
+    def __str__(self) -> str:
+        return f"of {len(self.entries)} ops"
+
     # --- While the function runs ---
     def knows(self, array: Array) -> bool:
-        return array._id in self.watched or any(level.knows(array) for level in self.hidden)
+        follows = array._id in self.watched or any(level.knows(array) for level in self.hidden)
+        return follows or (array._id in self.produced and self.trace is not None)
+
+    def read(self, array: Array, how: str) -> None:
+        trace = self.trace
+        if trace is not None and array._id in self.produced:  # else the trace has heard of it itself
+            self._expect(array, trace.truth(array, how))
 
     def owns(self, array: Array) -> bool:
         """Tell whether the array is the function's own, or known to a hidden level."""
@@ -106,6 +128,13 @@ class Inside(Recording):
             self._metas[each._id] = Meta(each)
             if derived and flag and is_differentiable(each):
                 self.watched.add(each._id)
+        trace = self.trace if op.sized_by_values else None
+        if trace is not None:
+            for each in outs:
+                self._expect(each, trace.shape(each))
+
+    def _expect(self, array: Array, rule: Guard) -> None:
+        self.add(guard, (array,), (array._id,), {"rule": rule}, ())
 
     def _source(self, a: Any) -> int:
         """Return the id of an argument that is not to be kept as it is: made inside, or known to a hidden level."""
@@ -121,7 +150,7 @@ class Inside(Recording):
         """Find what is alive of all that was made, drop what it does not need, and return the arguments."""
         with self._lock:
             self._concluded = True
-        nested = any(isinstance(level, Inside) for level in self.hidden)  # it shall know constants too, as made
+        nested = any(isinstance(level, Inside | Trace) for level in self.hidden)  # it shall know constants too, as made
         alive = [x for ref in self._made if (x := ref()) is not None and (nested or x._id in self.watched)]
         self.outs = tuple(alive)
         self.derived = tuple(x._id in self.watched for x in alive)
@@ -132,7 +161,7 @@ class Inside(Recording):
         if self.kept.values:
             ran = must_run(self, [True] * len(arguments), self._metas, {})
             needed = {i for (*_, results), runs in zip(self.entries, ran, strict=True) if runs for i in results}
-            self.kept.restrict(needed)
+            self.kept.restrict(needed if self.trace is None else set())  # a Program has values of its own to keep
         self._made.clear()
         self._closures.clear()
         return arguments
@@ -145,8 +174,8 @@ class Inside(Recording):
         return found
 
     # --- The rule ---
-    def numbers(self) -> range:
-        """Return the positions of what the op is called on: all of its arguments."""
+    def operands(self) -> range:
+        """Return which arguments the op is called on: all of them."""
         return range(len(self.inputs))
 
     def again(self, arrays: list[Array]) -> list[Array]:
@@ -253,12 +282,16 @@ class Inside(Recording):
 @functools.lru_cache(maxsize=256)
 def _blank(shape: tuple[int, ...], dtype: DType, device: Device, value: float) -> Any:
     """Return a raw array of one element's size that looks like a whole one."""
-    return broadcast_to(full((), value, dtype=dtype, device=device), shape)._raw
+    one = backends.named(device.backend).full((), value, dtype, device)  # `full` has no values under eval_shape
+    return broadcast_to(wrap(one), shape)._raw
 
 
 def owns(level: Level, array: Array) -> bool:
-    """Tell whether a level follows an array, or, if it records a call, has seen it being made."""
-    return level.owns(array) if isinstance(level, Inside) else level.knows(array)
+    """Tell whether a level follows an array, or, if it records a call, has seen it being made.
+
+    A Trace follows them all: what it has not seen being made is captured.
+    """
+    return isinstance(level, Trace) or (level.owns(array) if isinstance(level, Inside) else level.knows(array))
 
 
 # --- The op that the hidden levels see ---

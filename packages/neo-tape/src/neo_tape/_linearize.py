@@ -41,7 +41,7 @@ class Pushes(Recording):
             self.add(op, given, ids, params, out)
             self.watched.update(o._id for o in (out if op.multi else (out,)))
 
-    def read(self, array: Array) -> NoReturn:
+    def read(self, array: Array, how: str) -> NoReturn:
         raise LevelError(
             "linearize: a forward-mode rule reads the value of a tangent, so what it computes for one tangent does not "
             "hold for others; use jvp"

@@ -37,15 +37,26 @@ class BatchedRule:
     def __init__(self, rule: Rule | BatchedRule, level: Vmap, axes: Sequence[Sequence[int | None]]) -> None:
         self.rule = rule
         self.level = level
+        self.name: str = rule.name
+        self.replaces: str | None = rule.replaces
         self.inputs: list[Meta | None] = rule.inputs
+        self.outputs: list[Meta] = rule.outputs
         self.slots: list[tuple[str, Any]] = rule.slots
         self.given_axes, self.output_axes, self.kept_axes = axes
-        places = dict(zip(rule.numbers(), self.given_axes, strict=True))
+        places = dict(zip(rule.numbers(), self.given_axes, strict=False))  # the options come after the inputs
         self.input_axes = [places.get(i) for i in range(len(rule.inputs))]  # one for each leaf, as gradients are
 
     def numbers(self) -> list[int]:
         """Return which leaf of the inputs each input Array is."""
         return self.rule.numbers()
+
+    def keeps_outputs(self, wanted: list[bool]) -> bool:
+        """Tell whether backward looks at the outputs, if it is for these leaves of the inputs."""
+        return self.rule.keeps_outputs(wanted)
+
+    def operands(self) -> range:
+        """Return which arguments the call was made with."""
+        return self.rule.operands()
 
     def pull(
         self, cotangents: list[Array | None], outputs: tuple[Array, ...], kept: tuple[Array, ...], wanted: list[bool]

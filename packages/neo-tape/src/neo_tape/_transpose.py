@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from neo_array import Array, NeoError
+from neo_array._described import is_described
 from neo_array._levels import Args, Params, Recorder, Stack, current_stack, entered, left, set_stack
 from neo_array._payloads import Batched
 from neo_tape._tape import Tape
@@ -32,7 +33,7 @@ class LinearTape(Tape):
             if self._keeps_watched(entry):
                 raise NotLinearError(f"the derivative of {op.__name__} depends on it")
 
-    def read(self, array: Array) -> None:
+    def read(self, array: Array, how: str) -> None:
         raise NotLinearError("it reads its value")
 
     def _keeps_watched(self, kept: tuple[Any, ...]) -> bool:
@@ -40,11 +41,13 @@ class LinearTape(Tape):
 
 
 def is_zero(x: Array) -> bool:
-    """Tell whether all elements are zero, in all batches; or nan, as 0 times an infinite derivative is."""
+    """Tell whether all elements are zero, or nan, as infinity times zero is; in all batches."""
     other = (x != 0) & (x == x)
     while type(other._raw) is Batched:  # what holds the batches can be read
         other = other._raw.inner
-    return not other.raw.any()
+    if is_described(other):  # nothing runs: only shapes are asked for
+        return True
+    return not other._raw.any()  # not through .raw: that it is linear holds for all values, so no level need know
 
 
 def transpose(

@@ -11,6 +11,7 @@ from neo_array import backends
 from neo_array._array import Array
 from neo_array._batching import batch_leading
 from neo_array._bind import need_arrays
+from neo_array._described import chosen, first, same
 from neo_array._device import Device, DeviceLike
 from neo_array._dtypes import DType, as_dtype
 from neo_array._primitive import Sample, bind, primitive, sample
@@ -64,6 +65,11 @@ def _(g: Array, *, source: Device) -> Array:
 
 for _op in (cast, to_device):
     _op.batch(batch_leading(_op))
+
+
+# --- Shapes ---
+cast.shape(same, dtype=chosen)
+to_device.shape(same, dtype=first)
 
 
 # --- Samples ---

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from neo_array import _dtypes, backends
 from neo_array._array import Array, wrap
 from neo_array._bind import as_sizes, need_arrays
+from neo_array._described import chosen, describe, nothing_runs
 from neo_array._device import Device, DeviceLike, as_device
 from neo_array._dtypes import DType, Scalar, as_dtype
 from neo_array._errors import DTypeError, ShapeError
@@ -35,6 +36,11 @@ def _(*, shape: tuple[int, ...], value: Scalar, dtype: DType, device: Device) ->
 fill.batch(missing="it has no inputs that could be a batch")
 
 
+# --- Shapes ---
+fill.shape(lambda *, shape, value, dtype, device: shape, dtype=chosen)
+
+
+# --- Samples ---
 @fill.samples
 def _(rng: np.random.Generator) -> Iterator[Sample]:
     for value, dtype in [(2.5, _dtypes.float32), (-0.0, _dtypes.float64), (7, _dtypes.int64), (True, _dtypes.bool_)]:
@@ -127,11 +133,14 @@ def arange(
         chosen = _dtypes.int64 if dtype is None else as_dtype(dtype)
         known_dtype(ends.dtype, first)
         check_fits("arange", ends, chosen)
-        return _placed(
-            np.arange(steps.start, steps.stop, steps.step, dtype=ends.dtype) if steps else ends[:0], chosen, device
-        )
-    values = first + step * np.arange(max(0, math.ceil((last - first) / step)))
-    return _placed(values, _dtypes.float32 if dtype is None else as_dtype(dtype), device)
+
+        def integers() -> Any:
+            return np.arange(steps.start, steps.stop, steps.step, dtype=ends.dtype) if steps else ends[:0]
+
+        return _placed(integers, (len(steps),), chosen, device)
+    count = max(0, math.ceil((last - first) / step))
+    kept = _dtypes.float32 if dtype is None else as_dtype(dtype)
+    return _placed(lambda: first + step * np.arange(count), (count,), kept, device)
 
 
 def _real(value: Any) -> int | float:
@@ -159,11 +168,15 @@ def linspace(
     if count < 0:
         raise ShapeError(f"linspace: num must not be negative, got {count}")
     chosen = _dtypes.result_type(start, stop, 1.0) if dtype is None else as_dtype(dtype)
-    values: Any = np.linspace(start, stop, count, endpoint)
-    if chosen.kind in "iu":
-        values = np.floor(values)
-    check_fits("linspace", values, chosen)
-    return _placed(values, chosen, device)
+
+    def values() -> Any:
+        found: Any = np.linspace(start, stop, count, endpoint)
+        if chosen.kind in "iu":
+            found = np.floor(found)
+        check_fits("linspace", found, chosen)
+        return found
+
+    return _placed(values, (count,), chosen, device)
 
 
 def eye(
@@ -179,13 +192,16 @@ def eye(
     sizes = as_sizes("eye", (n_rows, n_rows if n_cols is None else n_cols))
     if any(n < 0 for n in sizes):
         raise ShapeError(f"eye: sizes must not be negative, got {sizes}")
-    return _placed(np.eye(sizes[0], sizes[1], k), _dtypes.float32 if dtype is None else as_dtype(dtype), device)
+    kept = _dtypes.float32 if dtype is None else as_dtype(dtype)
+    return _placed(lambda: np.eye(sizes[0], sizes[1], k), sizes, kept, device)
 
 
-def _placed(values: Any, dtype: DType, device: DeviceLike | None) -> Array:
-    """Return an Array of host values that nobody else holds."""
+def _placed(make: Callable[[], Any], shape: tuple[int, ...], dtype: DType, device: DeviceLike | None) -> Array:
+    """Return an Array of host values that `make` gives, and that nobody else holds."""
     place = as_device(device)
-    values = backends.named("numpy").cast(values, dtype)
+    if nothing_runs():
+        return describe(shape, dtype, place)
+    values = backends.named("numpy").cast(make(), dtype)
     return wrap(backends.named(place.backend).asarray(values, dtype, place, None))
 
 

@@ -11,6 +11,7 @@ from neo_array import _dtypes
 from neo_array._array import Array, ArrayLike
 from neo_array._batching import batch_by_axis
 from neo_array._bind import need_arrays
+from neo_array._described import same
 from neo_array._errors import ShapeError
 from neo_array._primitive import Sample, bind, primitive, sample
 from neo_array.backends.numpy import ordered, quiet
@@ -266,6 +267,11 @@ def trapezoid(y: Array, /, x: Array | None = None, *, dx: ArrayLike = 1.0, axis:
 # --- Batches ---
 for _op in (accumulate_sum, accumulate_prod, accumulate_logsumexp, arg_accumulate):
     _op.batch(batch_by_axis(_op, "axis"))
+
+
+# --- Shapes ---
+for _op in (accumulate_sum, accumulate_prod, accumulate_logsumexp, arg_accumulate):
+    _op.shape(same)
 
 
 # --- Samples ---

@@ -10,6 +10,7 @@ import numpy as np
 from neo_array._array import Array
 from neo_array._batching import batch_leading
 from neo_array._bind import need_arrays
+from neo_array._described import square
 from neo_array._primitive import Sample, bind, primitive, sample
 from neo_array.ops.casting import astype
 from neo_array.ops.complex_parts import imag, real
@@ -189,6 +190,13 @@ def slogdet(x: Array, /) -> SlogdetResult:
     """
     need_arrays("slogdet", x)
     return SlogdetResult(*slogdet_parts(x))
+
+
+# --- Shapes ---
+det.shape(lambda x: square(x)[:-2])
+cofactors.shape(square)
+cofactors_along.shape(square)
+slogdet_parts.shape(lambda x: (square(x)[:-2], x[:-2]))
 
 
 # --- Samples ---

@@ -18,6 +18,7 @@ import numpy as np
 from neo_array._array import Array
 from neo_array._batching import batch_leading
 from neo_array._bind import need_arrays
+from neo_array._described import square
 from neo_array._primitive import Sample, bind, primitive, sample
 from neo_array.ops.arithmetic import where
 from neo_array.ops.complex_parts import conj, imag, real
@@ -157,6 +158,11 @@ def eigh(x: Array, /) -> EighResult:
     """
     need_arrays("eigh", x)
     return EighResult(*eigh_factors(x))
+
+
+# --- Shapes ---
+eigh_factors.shape(lambda x: (square(x)[:-1], x))
+eigvalsh.shape(lambda x: square(x)[:-1])
 
 
 # --- Samples ---

@@ -19,6 +19,7 @@ from neo_array import _dtypes
 from neo_array._array import Array, ArrayLike
 from neo_array._batching import Axes, Batch
 from neo_array._bind import need_arrays
+from neo_array._described import Sizes, need
 from neo_array._errors import DeviceError, DTypeError
 from neo_array._primitive import Sample, bind, primitive, sample
 from neo_array.backends.numpy import numeric, quiet
@@ -169,6 +170,18 @@ def _prepared(x: Array, how: Prepare) -> Array:
     if x.dtype.itemsize == 2 and _dtypes.is_inexact(x.dtype):  # the sum may not fit half precision on its way
         return astype(sum(astype(x, _dtypes.float32), axis=how.summed), x.dtype)
     return astype(sum(x, axis=how.summed), x.dtype)
+
+
+# --- Shapes ---
+
+
+@contract.shape
+def _(x1: Sizes, x2: Sizes, *, subscripts: str) -> Sizes:
+    a, b, out = split(subscripts)
+    need(len(a) == len(x1) and len(b) == len(x2))
+    sizes = dict(zip(a, x1, strict=True))
+    need(all(sizes.setdefault(c, n) == n for c, n in zip(b, x2, strict=True)))
+    return tuple(sizes[c] for c in out)
 
 
 # --- Samples ---

@@ -15,6 +15,7 @@ import numpy as np
 from neo_array._array import Array
 from neo_array._batching import batch_leading
 from neo_array._bind import need_arrays
+from neo_array._described import Sizes, need, square
 from neo_array._primitive import Sample, bind, primitive, sample
 from neo_array.ops.arithmetic import where
 from neo_array.ops.casting import astype
@@ -190,6 +191,18 @@ def qr(x: Array, /, *, mode: Literal["reduced", "complete"] = "reduced") -> QRRe
     m = x.shape[-2]
     q, r = qr_tall(x[..., :m], complete=False)
     return QRResult(q, concat([r, adjoint(q) @ x[..., m:]], axis=-1))
+
+
+# --- Shapes ---
+cholesky_lower.shape(square)
+
+
+@qr_tall.shape
+def _(x: Sizes, *, complete: bool) -> tuple[Sizes, Sizes]:
+    *rest, m, n = x
+    need(m >= n)
+    k = m if complete else n
+    return (*rest, m, k), (*rest, k, n)
 
 
 # --- Samples ---

@@ -15,6 +15,7 @@ import numpy as np
 from neo_array import _dtypes
 from neo_array._array import Array
 from neo_array._batching import batch_by_axis
+from neo_array._described import real_part, resized, same
 from neo_array._dtypes import DType
 from neo_array._primitive import Sample, bind, primitive, sample
 from neo_array._rules import Shape
@@ -108,6 +109,12 @@ def _(g: Array, *, axis: int, n: int, inverse: bool, norm: Norm) -> Array:
 fourier.batch(batch_by_axis(fourier, "axes"))
 spectrum.batch(batch_by_axis(spectrum, "axis"))
 synthesis.batch(batch_by_axis(synthesis, "axis"))
+
+
+# --- Shapes ---
+fourier.shape(same)
+spectrum.shape(lambda x, *, axis, inverse, norm: resized(x, axis, x[axis] // 2 + 1))
+synthesis.shape(lambda x, *, axis, n, inverse, norm: resized(x, axis, n), dtype=real_part)
 
 
 # --- Samples ---

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import builtins
+import functools
 import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -11,6 +13,7 @@ import numpy as np
 from neo_array._array import Array
 from neo_array._batching import Axes, Batch, batch_by_axis, to_front
 from neo_array._bind import need_arrays
+from neo_array._described import Sizes, first, need, resized
 from neo_array._errors import ShapeError
 from neo_array._primitive import Sample, bind, primitive, sample
 from neo_array._rules import Shape
@@ -158,6 +161,17 @@ def _(size: int, args: Sequence[Array], axes: Axes, /, *, sizes: tuple[int, ...]
 def _(size: int, args: Sequence[Array], axes: Axes, /, *, axis: int) -> Batch:
     out = slices(to_front(args[0], axes[0]), axis=axis + 1)
     return out, (0,) * len(out)
+
+
+# --- Shapes ---
+parts.shape(lambda x, *, sizes, axis: tuple(resized(x, axis, n) for n in sizes), dtype=first)
+slices.shape(lambda x, *, axis: ((*x[:axis], *x[axis + 1 :]),) * x[axis], dtype=first)
+
+
+@functools.partial(join.shape, dtype=first)
+def _(*shapes: Sizes, axis: int) -> Sizes:
+    need(len({resized(x, axis, 0) for x in shapes}) == 1)
+    return resized(shapes[0], axis, builtins.sum(x[axis] for x in shapes))
 
 
 # --- Samples ---

@@ -10,6 +10,7 @@ import numpy as np
 
 from neo_array._array import Array
 from neo_array._batching import Axes, Batch, aligned, to_front
+from neo_array._described import multiplied
 from neo_array._errors import ShapeError
 from neo_array._primitive import Sample, bind, primitive, sample
 from neo_array.backends.numpy import numeric, quiet
@@ -72,6 +73,11 @@ def _(size: int, args: Sequence[Array], axes: Axes, /) -> Batch:
     return matmul(*aligned(args, axes)), 0
 
 
+# --- Shapes ---
+matmul.shape(multiplied)
+
+
+# --- Samples ---
 @matmul.samples
 def _(rng: np.random.Generator) -> Iterator[Sample]:
     yield sample(rng.normal(size=(3, 5)), rng.normal(size=(5, 2)))

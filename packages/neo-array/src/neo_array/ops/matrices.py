@@ -12,6 +12,7 @@ import numpy as np
 from neo_array import _dtypes, backends
 from neo_array._array import Array
 from neo_array._batching import Axes, Batch, filled
+from neo_array._described import first, same
 from neo_array._errors import DTypeError, LinAlgError, ShapeError
 from neo_array._info import finfo
 from neo_array._primitive import Primitive, Sample, bind, primitive, sample
@@ -203,6 +204,11 @@ def same_in_every_basis(name: str, g: Array, basis: Array) -> Array:
     )
 
 
+# --- Shapes ---
+refuse.shape(same, dtype=first)
+
+
+# --- Samples ---
 @refuse.samples
 def _(rng: np.random.Generator) -> Iterator[Sample]:
     yield sample(rng.normal(size=(3, 5)), np.zeros((), bool), message="never")

@@ -9,6 +9,7 @@ import numpy as np
 
 from neo_array._array import Array
 from neo_array._batching import batch_leading
+from neo_array._described import square
 from neo_array._primitive import Sample, bind, primitive, sample
 from neo_array.ops.creation import zeros_like
 from neo_array.ops.joining import concat
@@ -44,6 +45,10 @@ def _along(t: Array, x: Array) -> Array:
 
 expm.vjp(x=lambda g, x: _along(g, x.mT))
 expm.jvp(_along)
+
+
+# --- Shapes ---
+expm.shape(square)
 
 
 # --- Samples ---

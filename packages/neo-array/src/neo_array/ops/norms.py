@@ -10,6 +10,7 @@ import numpy as np
 
 from neo_array._array import Array, Axis
 from neo_array._batching import batch_by_axis
+from neo_array._described import reduced
 from neo_array._errors import ShapeError
 from neo_array._primitive import Sample, bind, primitive, sample
 from neo_array.backends.numpy import quiet
@@ -184,6 +185,10 @@ def norm(x: Array, /, *, ord: MatrixOrder = None, axis: Axis = None, keepdims: b
     rest = [i for i in range(x.ndim) if i not in axes]
     out = matrix_norm(permute_dims(x, (*rest, *axes)), ord=ord)
     return keep_axes(out, x.shape, axes) if keepdims else out
+
+
+# --- Shapes ---
+reduce_norm.shape(reduced)
 
 
 # --- Samples ---

@@ -10,6 +10,7 @@ import numpy as np
 from neo_array import _dtypes
 from neo_array._array import Array
 from neo_array._batching import Axes, Batch, batch_by_axis, filled, to_front
+from neo_array._described import Sizes, first, picked, resized
 from neo_array._primitive import Sample, bind, primitive, sample
 from neo_array._rules import NoDerivative, Shape
 from neo_array.backends.numpy import quiet
@@ -156,8 +157,8 @@ true_places.batch(missing="the number of true elements differs by example; use w
 def check_range(op: str, indices: Array, size: int) -> None:
     """Say which index no kernel could find."""
     if indices.size:
-        low, high = indices.min().item(), indices.max().item()
-        if not (-size <= low and high < size):  # type: ignore[operator]  # integers
+        low, high = indices.min()._raw.item(), indices.max()._raw.item()  # not a read that levels should know of
+        if not (-size <= low and high < size):
             raise IndexError(f"{op}: indices from {low} to {high} are out of range for an axis of size {size}")
 
 
@@ -249,6 +250,23 @@ def _(batch: int, args: Sequence[Array], axes: Axes, /, *, axis: int, size: int)
 
 def _span(start: int, count: int) -> tuple[int, ...]:
     return tuple(range(start, start + count))
+
+
+# --- Shapes ---
+pick.shape(lambda x, indices, *, axis: picked(x[:axis], x[axis : axis + 1], indices, x[axis + 1 :]), dtype=first)
+pile.shape(lambda x, indices, *, axis, size: (*x[:axis], size, *x[axis + len(indices) :]), dtype=first)
+pick_at.shape(lambda x, indices: picked((), x[: indices[0]], indices[1:], x[indices[0] :]), dtype=first)
+pile_at.shape(lambda x, indices, *, shape: shape, dtype=first)
+pile_along.shape(lambda x, indices, *, axis, size: resized(x, axis, size), dtype=first)
+true_places.shape(missing="as many elements are selected as the mask says; use where(mask, x, y) in its place")
+
+
+def _along(x: Sizes, indices: Sizes, *, axis: int) -> Sizes:
+    others = np.broadcast_shapes(resized(x, axis, 1), resized(indices, axis, 1))
+    return picked(others[:axis], x[axis : axis + 1], indices[axis : axis + 1], others[axis + 1 :])
+
+
+pick_along.shape(_along, dtype=first)
 
 
 # --- Samples ---

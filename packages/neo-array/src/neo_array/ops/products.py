@@ -13,6 +13,7 @@ from neo_array import _dtypes
 from neo_array._array import Array
 from neo_array._batching import Axes, Batch, aligned
 from neo_array._bind import need_arrays
+from neo_array._described import Sizes, need
 from neo_array._errors import DTypeError, ShapeError
 from neo_array._primitive import Sample, bind, primitive, sample
 from neo_array.backends.numpy import quiet
@@ -191,6 +192,15 @@ def matrix_power(x: Array, n: int, /) -> Array:
         base = matmul(base, base) if left else base
     assert out is not None
     return out
+
+
+# --- Shapes ---
+
+
+@inner_product.shape
+def _(x1: Sizes, x2: Sizes) -> Sizes:
+    need(x1[-1] == x2[-1])
+    return np.broadcast_shapes(x1[:-1], x2[:-1])
 
 
 # --- Samples ---

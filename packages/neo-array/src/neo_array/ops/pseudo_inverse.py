@@ -139,6 +139,10 @@ def lstsq(x1: Array, x2: Array, /, *, rtol: float | Array | None = None) -> Arra
     return reshape(out, out.shape[:-1])
 
 
+# --- Shapes ---
+pseudo_inverse.shape(lambda x, rtol: (*x[:-2], x[-1], x[-2]))
+
+
 # --- Samples ---
 @pseudo_inverse.samples
 def _(rng: np.random.Generator) -> Iterator[Sample]:

@@ -12,6 +12,7 @@ from neo_array import _dtypes
 from neo_array._array import Array, Axis
 from neo_array._batching import Axes, Batch, batch_by_axis, to_front
 from neo_array._bind import need_arrays
+from neo_array._described import reduced
 from neo_array._errors import DTypeError, ShapeError
 from neo_array._primitive import Primitive, Sample, bind, primitive, sample
 from neo_array._rules import Shape
@@ -336,6 +337,13 @@ def _batch_position(op: Primitive[..., Array]) -> None:
 
 _batch_position(reduce_argmax)
 _batch_position(reduce_argmin)
+
+
+# --- Shapes ---
+for _op in (reduce_sum, reduce_prod, reduce_max, reduce_min, reduce_all, reduce_any, reduce_count):
+    _op.shape(reduced)
+reduce_argmax.shape(reduced)
+reduce_argmin.shape(reduced)
 
 
 # --- Samples ---

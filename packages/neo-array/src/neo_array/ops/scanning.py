@@ -10,6 +10,7 @@ import numpy as np
 from neo_array import tree
 from neo_array._array import Array
 from neo_array._batching import batch_by_axis
+from neo_array._described import same
 from neo_array._errors import DTypeError, ShapeError
 from neo_array._primitive import Sample, bind, primitive, sample
 from neo_array.backends.numpy import quiet
@@ -101,6 +102,11 @@ def _(a: Array, b: Array, /, *, axis: int, reverse: bool) -> None:
 linear_recurrence.batch(batch_by_axis(linear_recurrence, "axis"))
 
 
+# --- Shapes ---
+linear_recurrence.shape(same)
+
+
+# --- Samples ---
 @linear_recurrence.samples
 def _(rng: np.random.Generator) -> Iterator[Sample]:
     for n in (1, 2, 3, 7, 8, 13):

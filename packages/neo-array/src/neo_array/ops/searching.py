@@ -106,6 +106,11 @@ def argwhere(x: Array, /) -> Array:
     return stack(nonzero(x), axis=1)
 
 
+# --- Shapes ---
+search.shape(lambda x1, x2, *, side: x2)
+nonzero.shape(missing="as many elements as are not zero have places; use where(condition, x, y), or count_nonzero")
+
+
 # --- Samples ---
 @search.samples
 def _(rng: np.random.Generator) -> Iterator[Sample]:

@@ -12,6 +12,7 @@ from neo_array import _dtypes
 from neo_array._array import Array
 from neo_array._batching import Axes, Batch, filled, to_front
 from neo_array._bind import need_arrays
+from neo_array._described import first, resized
 from neo_array._errors import DTypeError, ShapeError
 from neo_array._primitive import Primitive, Sample, bind, primitive, sample
 from neo_array._rules import NoDerivative
@@ -46,7 +47,7 @@ segment_index.kernel("torch")("neo_array.backends.torch_kernels.segments:segment
 
 @segment_index.explain
 def _(segment_ids: Array, /, *, size: int) -> None:
-    low, high = segment_ids.min().item(), segment_ids.max().item()
+    low, high = segment_ids.min()._raw.item(), segment_ids.max()._raw.item()
     raise IndexError(
         f"segment_ids: must be at least 0 and less than num_segments={size}, got ids from {low} to {high}; "
         "give unwanted elements a segment of their own and cut it off"
@@ -233,6 +234,11 @@ def segment_min(x: Array, segment_ids: Array, num_segments: int, /, *, axis: int
     """
     ids, at, size = _checked("segment_min", x, segment_ids, num_segments, axis)
     return bind(min_segments, x, ids, axis=at, size=size)
+
+
+# --- Shapes ---
+for _op in (sum_segments, max_segments, min_segments):
+    _op.shape(lambda x, ids, *, axis, size: resized(x, axis, size), dtype=first)
 
 
 # --- Samples ---

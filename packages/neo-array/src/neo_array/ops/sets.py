@@ -134,6 +134,10 @@ def _isin(x: Array, test: Array) -> Array:
     return equal(take(ascending, minimum(searchsorted(ascending, x), test.size - 1), axis=0), x)
 
 
+# --- Shapes ---
+distinct.shape(missing="as many elements are distinct as the values say; call it outside of eval_shape")
+
+
 # --- Samples ---
 @distinct.samples
 def _(rng: np.random.Generator) -> Iterator[Sample]:

@@ -13,6 +13,7 @@ from neo_array import backends
 from neo_array._array import Array
 from neo_array._batching import Axes, Batch, batch_leading, to_front
 from neo_array._bind import as_sizes, need_arrays, undo_broadcast
+from neo_array._described import first, fits
 from neo_array._errors import AxisError, DTypeError, ShapeError
 from neo_array._primitive import Sample, bind, primitive, sample
 from neo_array._rules import Shape
@@ -234,6 +235,13 @@ def _(size: int, args: Sequence[Array], axes: Axes, /, *, shape: tuple[int, ...]
     x = to_front(args[0], axes[0])
     new = len(shape) - (x.ndim - 1)
     return broadcast_to(reshape(x, (size, *(1,) * new, *x.shape[1:])), (size, *shape)), 0
+
+
+# --- Shapes ---
+view.shape(lambda x, *, shape: fits(x, shape), dtype=first)
+transpose.shape(lambda x, *, axes: tuple(x[a] for a in axes), dtype=first)
+matrix_transpose.shape(lambda x: (*x[:-2], x[-1], x[-2]), dtype=first)
+expand.shape(lambda x, *, shape: np.broadcast_shapes(x, shape), dtype=first)
 
 
 # --- Samples ---

@@ -19,6 +19,7 @@ import numpy as np
 from neo_array._array import Array
 from neo_array._batching import batch_leading
 from neo_array._bind import need_arrays
+from neo_array._described import Sizes
 from neo_array._primitive import Sample, bind, primitive, sample
 from neo_array.ops.arithmetic import where
 from neo_array.ops.complex_parts import conj, imag, real
@@ -232,6 +233,18 @@ def svd(x: Array, /, *, full_matrices: bool = True) -> SVDResult:
     """
     need_arrays("svd", x)
     return SVDResult(*svd_factors(x, full_matrices=full_matrices))
+
+
+# --- Shapes ---
+svdvals.shape(lambda x: (*x[:-2], min(x[-2:])))
+
+
+@svd_factors.shape
+def _(x: Sizes, *, full_matrices: bool) -> tuple[Sizes, Sizes, Sizes]:
+    *rest, m, n = x
+    k = min(m, n)
+    rows, columns = (m, n) if full_matrices else (k, k)
+    return (*rest, m, rows), (*rest, k), (*rest, columns, n)
 
 
 # --- Samples ---

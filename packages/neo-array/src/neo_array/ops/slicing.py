@@ -10,6 +10,7 @@ import numpy as np
 
 from neo_array._array import Array
 from neo_array._batching import Axes, Batch, filled, to_front
+from neo_array._described import first, indexed, same
 from neo_array._primitive import Sample, bind, primitive, sample
 from neo_array._rules import Shape
 from neo_array.ops.creation import zeros
@@ -92,6 +93,12 @@ def _(size: int, args: Sequence[Array], axes: Axes, /, *, index: Basic, shape: t
 def _(size: int, args: Sequence[Array], axes: Axes, /, *, index: Basic) -> Batch:
     x, v = (filled(a, axis, size) for a, axis in zip(args, axes, strict=True))
     return replace(x, v, index=(slice(None), *index)), 0
+
+
+# --- Shapes ---
+cut.shape(lambda x, *, index: indexed(x, index), dtype=first)
+paste.shape(lambda x, *, index, shape: shape, dtype=first)
+replace.shape(same, dtype=first)
 
 
 # --- Samples ---

@@ -10,6 +10,7 @@ import numpy as np
 from neo_array._array import Array, Axis
 from neo_array._batching import batch_by_axis
 from neo_array._bind import need_arrays
+from neo_array._described import reduced, same
 from neo_array._primitive import Sample, bind, primitive, sample
 from neo_array.backends.numpy import quiet
 from neo_array.ops.exponential import exp
@@ -161,6 +162,12 @@ def log_softmax(x: Array, /, *, axis: int = -1) -> Array:
 
 for _op in (reduce_logsumexp, normalized_exp, log_normalized):
     _op.batch(batch_by_axis(_op, "axis"))
+
+
+# --- Shapes ---
+reduce_logsumexp.shape(reduced)
+normalized_exp.shape(same)
+log_normalized.shape(same)
 
 
 # --- Samples ---

@@ -14,6 +14,7 @@ import numpy as np
 from neo_array._array import Array
 from neo_array._batching import Axes, Batch, aligned, batch_leading
 from neo_array._bind import need_arrays
+from neo_array._described import Sizes, need, square
 from neo_array._errors import ShapeError
 from neo_array._primitive import Sample, bind, primitive, sample
 from neo_array.ops.matrices import explain_matrix, lapack, refuse_wrong, triangle
@@ -184,6 +185,17 @@ def solve_triangular(x1: Array, x2: Array, /, *, lower: bool = False, unit_diago
         return solve_triangular_matrix(a, b, lower=lower, unit_diagonal=unit_diagonal)
 
     return _with_vector("solve_triangular", op, x1, x2)
+
+
+# --- Shapes ---
+inv.shape(square)
+
+
+@solve_matrix.shape
+@solve_triangular_matrix.shape
+def _(x1: Sizes, x2: Sizes, **options: bool) -> Sizes:
+    need(square(x1)[-1] == x2[-2])
+    return (*np.broadcast_shapes(x1[:-2], x2[:-2]), *x2[-2:])
 
 
 # --- Samples ---

@@ -18,6 +18,7 @@ import numpy as np
 from neo_array._array import Array
 from neo_array._batching import batch_by_axis
 from neo_array._bind import need_arrays
+from neo_array._described import integers, resized, same
 from neo_array._errors import DTypeError, ShapeError
 from neo_array._primitive import Sample, bind, primitive, sample
 from neo_array.backends.numpy import ordered
@@ -143,6 +144,11 @@ def top_k(x: Array, k: int, /, *, axis: int = -1, largest: bool = True) -> TopK:
 
 for _op in (argsort_along, arg_top_k):
     _op.batch(batch_by_axis(_op, "axis"))
+
+
+# --- Shapes ---
+argsort_along.shape(same)
+arg_top_k.shape(lambda x, *, axis, k, largest: resized(x, axis, k), dtype=integers)
 
 
 # --- Samples ---

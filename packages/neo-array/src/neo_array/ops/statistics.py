@@ -12,6 +12,7 @@ from neo_array import _dtypes
 from neo_array._array import Array, Axis
 from neo_array._batching import batch_by_axis
 from neo_array._bind import need_arrays
+from neo_array._described import reduced
 from neo_array._errors import ShapeError
 from neo_array._primitive import Sample, bind, primitive, sample
 from neo_array.backends.numpy import quiet
@@ -190,6 +191,10 @@ def _finished(out: Array, rows: Array, x: Array, axis: Axis, keepdims: bool, fro
         return out
     axes = normalize_axes("quantile", x, axis)
     return reshape(out, front + tuple(1 if i in axes else n for i, n in enumerate(x.shape)))
+
+
+# --- Shapes ---
+reduce_var.shape(reduced)
 
 
 # --- Samples ---

@@ -35,7 +35,7 @@ repeated_places.batch(missing="the shape of its result depends on the counts, wh
 
 @repeated_places.explain
 def _(counts: Array, /) -> None:
-    raise ShapeError(f"repeat: counts must not be negative, got {counts.min().item()}")
+    raise ShapeError(f"repeat: counts must not be negative, got {counts.min()._raw.item()}")
 
 
 def repeat(x: Array, repeats: int | Array | Sequence[int], /, *, axis: int | None = None) -> Array:
@@ -87,6 +87,10 @@ def tile(x: Array, repetitions: tuple[int, ...], /) -> Array:
     apart = reshape(x, tuple(m for n in sizes for m in (1, n)))
     many = broadcast_to(apart, tuple(m for t, n in zip(times, sizes, strict=True) for m in (t, n)))
     return reshape(many, tuple(t * n for t, n in zip(times, sizes, strict=True)))
+
+
+# --- Shapes ---
+repeated_places.shape(missing="the counts say how long the result is; give repeat an int")
 
 
 # --- Samples ---

@@ -11,6 +11,7 @@ import numpy as np
 from neo_array._array import Array
 from neo_array._batching import batch_leading
 from neo_array._bind import need_arrays
+from neo_array._described import first, same
 from neo_array._errors import ShapeError
 from neo_array._primitive import Sample, bind, primitive, sample
 from neo_array._rules import Shape
@@ -105,6 +106,13 @@ def diag(x: Array, /, *, k: int = 0) -> Array:
 
 for _op in (tril, triu, diagonal, on_diagonal):
     _op.batch(batch_leading(_op))
+
+
+# --- Shapes ---
+tril.shape(same, dtype=first)
+triu.shape(same, dtype=first)
+diagonal.shape(lambda x, *, offset: np.diagonal(np.broadcast_to(np.zeros(()), x), offset, -2, -1).shape, dtype=first)
+on_diagonal.shape(lambda x, *, offset, shape: (*x[:-1], *shape), dtype=first)
 
 
 # --- Samples ---

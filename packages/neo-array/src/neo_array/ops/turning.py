@@ -9,6 +9,7 @@ import numpy as np
 from neo_array._array import Array
 from neo_array._batching import batch_by_axis
 from neo_array._bind import as_sizes, need_arrays
+from neo_array._described import first, same
 from neo_array._errors import ShapeError
 from neo_array._primitive import Sample, bind, primitive, sample
 from neo_array.ops.shaping import Places, normalize_axes, normalize_axis, permute_dims, reshape
@@ -90,6 +91,11 @@ def rot90(x: Array, /, *, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Array:
 # --- Batches ---
 for _op in (reverse, rotate):
     _op.batch(batch_by_axis(_op, "axes"))
+
+
+# --- Shapes ---
+reverse.shape(same, dtype=first)
+rotate.shape(same, dtype=first)
 
 
 # --- Samples ---

@@ -5,6 +5,7 @@ Several values may go to one place. `replace_at` lets the last one count, the ot
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from neo_array._array import Array
 from neo_array._batching import Axes, Batch, filled
+from neo_array._described import booleans, first, integers, same
 from neo_array._primitive import Primitive, Sample, bind, primitive, sample
 from neo_array._rules import Shape
 from neo_array.backends.numpy import quiet
@@ -233,6 +235,13 @@ def _(size: int, args: Sequence[Array], axes: Axes, /, *, sizes: tuple[int, ...]
     order, places = (reshape(a, (size, -1)) for a in grouped(numbered(args[0], axis), sizes=(size, *sizes)))
     first = expand_dims(arange(size, device=order.device), axis=1)
     return (order - first * order.shape[1], places - first * int(np.prod(sizes))), (0, 0)
+
+
+# --- Shapes ---
+for _op in (replace_at, multiply_at, minimum_at, maximum_at):
+    _op.shape(same, dtype=first)
+is_last.shape(lambda indices, *, sizes: indices[1:], dtype=booleans)
+grouped.shape(lambda indices, *, sizes: ((math.prod(indices[1:]),),) * 2, dtype=integers)
 
 
 # --- Samples ---

@@ -11,6 +11,7 @@ import numpy as np
 from neo_array import _dtypes
 from neo_array._array import Array
 from neo_array._batching import batch_by_loop
+from neo_array._described import chosen, integers
 from neo_array._device import DeviceLike, as_device
 from neo_array._dtypes import DType, as_dtype
 from neo_array._errors import DTypeError, ShapeError
@@ -127,6 +128,13 @@ def standard(
     wide = _dtypes.float32 if by is not None and chosen.itemsize == 2 else chosen
     drawn = asarray(bind(draw, checked(key), distribution=name, shape=shape, dtype=wide), device=place)
     return drawn if by is None else astype(by(drawn), chosen)
+
+
+# --- Shapes ---
+draw.shape(lambda key, *, distribution, shape, dtype: shape, dtype=chosen)
+draw_integers.shape(lambda key, *, low, high, shape: shape, dtype=integers)
+draw_permutation.shape(lambda key, *, n: (n,), dtype=integers)
+draw_poisson.shape(lambda key, rate: rate, dtype=integers)
 
 
 # --- Samples ---

@@ -18,6 +18,7 @@ import numpy as np
 from neo_array import _dtypes
 from neo_array._array import Array
 from neo_array._batching import batch_by_loop
+from neo_array._described import first, nothing_runs, without_values
 from neo_array._device import Device
 from neo_array._errors import DTypeError, KeyReuseError, ShapeError
 from neo_array._primitive import Sample, bind, primitive, sample
@@ -127,10 +128,14 @@ def checked(key: Key) -> Key:
     if type(key) is not Array or key.shape != (2,) or key.dtype != _dtypes.int64:
         got = f"shape {key.shape}, dtype {key.dtype}" if type(key) is Array else type(key).__name__
         raise DTypeError(f"random: needs one key (int64, shape (2,)), got {got}; make one with na.random.key(seed)")
-    return key.to(_HOST)
+    return without_values(key.to(_HOST)) if nothing_runs() else key.to(_HOST)
 
 
 derive.batch(batch_by_loop(derive))
+
+
+# --- Shapes ---
+derive.shape(lambda key, *, purpose, count, data: (count, 2), dtype=first)
 
 
 # --- Samples ---

@@ -27,17 +27,21 @@ def build(backend: str, quick: bool, /) -> Pair:
     """Set up 1,000 ops on 4 x 4 arrays, or 20."""
     from neo_bench.peers.torch import chain
 
+    problem, device = problem_of(quick), "torch:cpu" if backend == "torch" else backend
+    return Pair(neo=neo_chain(device, problem), peer=chain(problem), tolerance=1e-4)
+
+
+def problem_of(quick: bool, /) -> ChainProblem:
+    """Draw the start and the constants."""
     x, a, b = (
         np.array(na.random.uniform(key, (4, 4), device="numpy").numpy()) for key in na.random.split(na.random.key(0), 3)
     )
-    problem = ChainProblem(
+    return ChainProblem(
         x=x, a=np.float32(0.995) + np.float32(0.01) * a, b=np.float32(0.01) * b, pairs=10 if quick else 500
     )
-    device = "torch:cpu" if backend == "torch" else backend
-    return Pair(neo=_neo_chain(device, problem), peer=chain(problem), tolerance=1e-4)
 
 
-def _neo_chain(device: str, problem: ChainProblem, /) -> Contender:
+def neo_chain(device: str, problem: ChainProblem, /) -> Contender:
     """Return neo's side."""
     x, a, b = (na.asarray(values, device=device) for values in (problem.x, problem.a, problem.b))
 

@@ -21,6 +21,7 @@ def build(backend: str, quick: bool, /) -> Pair:
         neo=_additions(f"neo on {device}", pool, x, y, count),
         peer=_additions(f"raw {backend}", pool, x.raw, y.raw, count),
         tolerance=0.0,
+        operations=count,
     )
 
 

@@ -15,6 +15,7 @@ from neo_bench.cases.case import Case
 from neo_bench.threads import pool_of
 from neo_bench.timing.contender import Answers, Contender, Pair
 from neo_bench.training.neo import host_weights, loss_fn
+from neo_nn.initializers import Initializer
 
 
 class MLPProblem(NamedTuple):
@@ -28,19 +29,31 @@ class MLPProblem(NamedTuple):
 
 def build(backend: str, quick: bool, /) -> Pair:
     """Set up 784-256-64-10 with a batch of 64, or a small network."""
+    return step_of((12, 8, 4), 6, backend) if quick else step_of((784, 256, 64, 10), 64, backend)
+
+
+def step_of(
+    sizes: tuple[int, ...],
+    batch: int,
+    backend: str,
+    /,
+    *,
+    weight_init: Initializer | None = None,
+    tolerance: float = 1e-4,
+) -> Pair:
+    """Set up a step of a network of these widths."""
     from neo_bench.peers.torch import mlp_step
 
-    sizes, batch = ((12, 8, 4), 6) if quick else ((784, 256, 64, 10), 64)
     init_key, image_key, label_key = na.random.split(na.random.key(0), 3)
     device = "torch:cpu" if backend == "torch" else backend
-    model = nn.MLP.init(init_key, sizes, activation=nn.relu, device=device)
+    model = nn.MLP.init(init_key, sizes, activation=nn.relu, weight_init=weight_init, device=device)
     problem = MLPProblem(
         weights=host_weights(model),
         images=np.array(na.random.uniform(image_key, (batch, sizes[0]), device="numpy").numpy()),
         labels=np.array(na.random.randint(label_key, (batch,), 0, sizes[-1]).numpy(), np.int64),
         lr=0.01,
     )
-    return Pair(neo=_neo_step(device, model, problem), peer=mlp_step(problem), tolerance=1e-4)
+    return Pair(neo=_neo_step(device, model, problem), peer=mlp_step(problem), tolerance=tolerance)
 
 
 def _neo_step(device: str, params: nn.MLP, problem: MLPProblem, /) -> Contender:

@@ -17,6 +17,8 @@ from neo_bench.errors import OptionError
 if TYPE_CHECKING:
     from neo_bench.cases import Case
     from neo_bench.threads import Threads
+    from neo_bench.timing.contender import Pair
+    from neo_bench.timing.pairs import Measurement
     from neo_bench.timing.results import Result
 
 BACKENDS: Final = ("numpy", "torch")
@@ -36,7 +38,8 @@ def run(
 ) -> None:
     """Measure neo beside PyTorch: the same answers first, then times in alternation.
 
-    A ratio above 1 means that neo is faster. A pair of timings counts if the peer is within 5 % of its time alone.
+    A ratio above 1 means that neo is faster, or needs less memory. A pair of timings counts if the peer is within 5 %
+    of its time alone.
     """
     from neo_bench.peers import require_torch
     from neo_bench.timing.results import report, table, write_report
@@ -75,20 +78,41 @@ def _results(
     chosen: Iterable[tuple[Case, str]], quick: bool, pairs: int, threads: Threads, console: Console, /
 ) -> Iterator[Result]:
     """Check and measure each case on each backend."""
-    from neo_bench.timing.block import Block
-    from neo_bench.timing.pairs import TOLERANCE, measure_pairs
     from neo_bench.timing.results import result
 
-    block = Block(warmup_seconds=0.0, seconds=0.0, runs=3) if quick else Block()
     for case, backend in chosen:
         console.print(f"{case.name} on {backend}: {case.summary}", highlight=False)
         pair = case.build(backend, quick)
         pair.check()
-        measurement = measure_pairs(
-            partial(block.time, pair.neo, threads),
-            partial(block.time, pair.peer, threads),
-            wanted=1 if quick else pairs,
-            rounds=1 if quick else 3,
-            tolerance=math.inf if quick else TOLERANCE,
-        )
-        yield result(case.name, backend, case.peer, measurement)
+        measurement = _peaks(case, backend, pair, quick) if case.unit == "MB" else _times(pair, quick, pairs, threads)
+        yield result(case, backend, pair.operations, measurement)
+
+
+def _times(pair: Pair, quick: bool, pairs: int, threads: Threads, /) -> Measurement:
+    """Time both sides in alternation."""
+    from neo_bench.timing.block import Block
+    from neo_bench.timing.pairs import TOLERANCE, measure_pairs
+
+    block = Block(warmup_seconds=0.0, seconds=0.0, runs=3) if quick else Block()
+    return measure_pairs(
+        partial(block.time, pair.neo, threads),
+        partial(block.time, pair.peer, threads),
+        wanted=1 if quick else pairs,
+        rounds=1 if quick else 3,
+        tolerance=math.inf if quick else TOLERANCE,
+    )
+
+
+def _peaks(case: Case, backend: str, pair: Pair, quick: bool, /) -> Measurement:
+    """Measure the peak memory of both sides, each in a process of its own; it hardly varies, so three pairs do."""
+    from neo_bench.memory.peak import peak, peak_of
+    from neo_bench.timing.pairs import measure_pairs
+
+    return measure_pairs(
+        partial(peak, pair.neo.run) if quick else partial(peak_of, case.name, backend, "neo"),
+        partial(peak, pair.peer.run) if quick else partial(peak_of, case.name, backend, "peer"),
+        wanted=1 if quick else 3,
+        rounds=1,
+        solos=1,
+        tolerance=math.inf,
+    )

@@ -184,17 +184,22 @@ def mlp_step(problem: MLPProblem, /) -> Contender:
     sgd = torch.optim.SGD(model.parameters(), lr=problem.lr)
     images, labels = torch.tensor(problem.images), torch.tensor(problem.labels)
 
-    def run() -> torch.Tensor:
-        sgd.zero_grad()
+    def backward() -> torch.Tensor:
         loss = F.cross_entropy(model(images), labels)
         loss.backward()  # type: ignore[no-untyped-call]
-        sgd.step()
         return loss
 
+    def run() -> None:
+        backward()
+        sgd.step()
+        sgd.zero_grad()
+
     def answers() -> Answers:
-        loss = run()
+        loss = backward()
         parameters = list(model.parameters())
         gradients = {f"gradient {i}": host(p.grad) for i, p in enumerate(parameters)}
+        sgd.step()
+        sgd.zero_grad()
         updated = {f"parameter {i}": host(p) for i, p in enumerate(parameters)}
         return {"loss": host(loss)} | gradients | updated
 

@@ -27,11 +27,16 @@ class Contender:
 
 @dataclass(frozen=True)
 class Pair:
-    """Neo on one backend, a peer that does the same, and how closely their answers must agree."""
+    """Neo on one backend, a peer that does the same, and how closely their answers must agree.
+
+    Where the peer is the raw library itself, what neo takes longer is its own cost: `operations` says how many
+    operations of a run share it.
+    """
 
     neo: Contender
     peer: Contender
     tolerance: float
+    operations: int | None = None
 
     def check(self) -> None:
         """Raise MismatchError unless both sides compute the same, relative to the largest element of each answer."""

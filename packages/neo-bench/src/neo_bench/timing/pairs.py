@@ -51,6 +51,11 @@ class Measurement:
         return statistics.median(pair.ratio for pair in self.pairs)
 
     @property
+    def excess(self) -> float:
+        """Median of the seconds that neo took longer than the peer."""
+        return statistics.median(pair.neo - pair.peer for pair in self.pairs)
+
+    @property
     def spread(self) -> tuple[float, float]:
         """The 10th and the 90th percentile of the pairs' ratios."""
         low, high = np.quantile([pair.ratio for pair in self.pairs], (0.1, 0.9))

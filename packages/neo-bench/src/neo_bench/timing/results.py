@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final, TypedDict
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypedDict
 
 from rich.table import Table
 
@@ -13,22 +13,33 @@ from neo_bench.atomic import write_text
 from neo_bench.machine import Machine, command_line, describe_machine, describe_versions, now
 from neo_bench.timing.pairs import Measurement
 
+if TYPE_CHECKING:
+    from neo_bench.cases.case import Case
+
 SCHEMA: Final = "neo-bench/run"
-VERSION: Final = 1
+VERSION: Final = 2
+
+Unit: TypeAlias = Literal["us", "MB"]
+_SCALES: Final[Mapping[Unit, float]] = {"us": 1e6, "MB": 1e-6}  # of seconds and of bytes
 
 
 class Result(TypedDict):
-    """One case on one backend. Times are microseconds, medians; a ratio above 1 means that neo is faster."""
+    """One case on one backend. Medians in the unit; a ratio above 1 means that neo is faster, or needs less memory.
+
+    `cost` is what neo takes longer per operation, where the peer is the raw library, and None elsewhere.
+    """
 
     case: str
     backend: str
-    peer: str
-    neo_us: float
-    peer_us: float
-    peer_alone_us: float
+    against: str
+    unit: Unit
+    neo: float
+    peer: float
+    peer_alone: float
     ratio: float
+    cost: float | None
     spread: tuple[float, float]
-    pairs_us: list[tuple[float, float]]
+    pairs: list[tuple[float, float]]
     rejected: int
     noisy: bool
 
@@ -47,18 +58,21 @@ class Report(TypedDict):
     results: list[Result]
 
 
-def result(case: str, backend: str, peer: str, measurement: Measurement, /) -> Result:
-    """Return a measurement in the form in which it is kept."""
+def result(case: Case, backend: str, operations: int | None, measurement: Measurement, /) -> Result:
+    """Return a measurement in the form in which it is kept; `operations` share what neo takes longer."""
+    scale = _SCALES[case.unit]
     return Result(
-        case=case,
+        case=case.name,
         backend=backend,
-        peer=peer,
-        neo_us=measurement.neo * 1e6,
-        peer_us=measurement.peer * 1e6,
-        peer_alone_us=measurement.solo * 1e6,
+        against=case.peer,
+        unit=case.unit,
+        neo=measurement.neo * scale,
+        peer=measurement.peer * scale,
+        peer_alone=measurement.solo * scale,
         ratio=measurement.ratio,
+        cost=None if operations is None else measurement.excess * scale / operations,
         spread=measurement.spread,
-        pairs_us=[(pair.neo * 1e6, pair.peer * 1e6) for pair in measurement.pairs],
+        pairs=[(pair.neo * scale, pair.peer * scale) for pair in measurement.pairs],
         rejected=measurement.rejected,
         noisy=measurement.noisy,
     )
@@ -92,17 +106,19 @@ def table(contents: Report, /) -> Table:
     rows = Table(title=title, caption=caption)
     for heading in ("case", "backend", "peer"):
         rows.add_column(heading)
-    for heading in ("neo us", "peer us", "ratio", "spread"):
+    for heading in ("neo", "peer", "ratio", "spread", "per op"):
         rows.add_column(heading, justify="right")
     for row in contents["results"]:
         low, high = row["spread"]
+        unit, digits = row["unit"], 0 if row["unit"] == "us" else 1
         rows.add_row(
             row["case"],
             row["backend"],
-            row["peer"],
-            f"{row['neo_us']:,.0f}",
-            f"{row['peer_us']:,.0f}",
+            row["against"],
+            f"{row['neo']:,.{digits}f} {unit}",
+            f"{row['peer']:,.{digits}f} {unit}",
             f"{row['ratio']:.2f}",
             f"{low:.2f}-{high:.2f}" + (" noisy" if row["noisy"] else ""),
+            "" if row["cost"] is None else f"{row['cost']:.2f} {unit}",
         )
     return rows

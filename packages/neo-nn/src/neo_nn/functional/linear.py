@@ -14,6 +14,7 @@ import numpy as np
 
 from neo_array import Array, Sample, ShapeError, bind, matmul, primitive, sample
 from neo_array._batching import Axes, Batch, filled, to_front
+from neo_array._described import Sizes, need
 from neo_array.ops.reductions import reduce_sum  # `sum` would check and complete what is known here
 
 
@@ -63,7 +64,7 @@ def affine(x: Array, weight: Array, bias: Array, /) -> Array:
     return bind(affine, x, weight, bias)
 
 
-affine.kernel("torch")("neo_nn._torch:affine")
+affine.kernel("torch")("neo_nn._torch.linear:affine")
 affine.vjp(bias=lambda g: reduce_sum.bind(g, axis=tuple(range(g.ndim - 1)), keepdims=False) if g.ndim > 1 else g)
 
 
@@ -119,7 +120,7 @@ def outer_sum(a: Array, b: Array, /) -> Array:
     return bind(outer_sum, a, b)
 
 
-outer_sum.kernel("torch")("neo_nn._torch:outer_sum")
+outer_sum.kernel("torch")("neo_nn._torch.linear:outer_sum")
 outer_sum.vjp(a=lambda g, b: project.bind(b, g), b=lambda g, a: _times(a, g))
 
 
@@ -189,6 +190,23 @@ def _(size: int, args: Sequence[Array], axes: Axes, /) -> Batch:
     a, b = (filled(x, axis, size) for x, axis in zip(args, axes, strict=True))
     a, b = (x.reshape((size, math.prod(x.shape[1:-1]), x.shape[-1])) for x in (a, b))
     return a.mT @ b, 0
+
+
+# --- Shapes ---
+
+
+@affine.shape
+@project.shape
+def _(x: Sizes, weight: Sizes, bias: Sizes | None = None) -> Sizes:
+    m, n = weight
+    need(x[-1] == n and bias in (None, (m,)))
+    return (*x[:-1], m)
+
+
+@outer_sum.shape
+def _(a: Sizes, b: Sizes) -> Sizes:
+    need(a[:-1] == b[:-1])
+    return a[-1], b[-1]
 
 
 # --- Samples ---

@@ -18,7 +18,7 @@ def logistic_loss(x: Array, y: Array, /) -> Array:
     return bind(logistic_loss, x, y)
 
 
-logistic_loss.kernel("torch")("neo_nn._torch:logistic_loss")
+logistic_loss.kernel("torch")("neo_nn._torch.losses:logistic_loss")
 logistic_loss.vjp(x=lambda g, x, y: g * (sigmoid(x) - y), y=lambda g, x: -(g * x))
 
 

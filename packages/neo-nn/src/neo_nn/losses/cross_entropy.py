@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -27,6 +28,7 @@ from neo_array import (
     take_along_axis,
 )
 from neo_array._batching import Axes, Batch, filled
+from neo_array._described import Sizes, first, need
 from neo_nn.losses._reduction import Reduction, check_reduction, reduce
 
 _LABELS: Final = NoDerivative("labels are integers")
@@ -71,7 +73,7 @@ def softmax_cross_entropy(logits: Array, labels: Array, /, *, reduction: Reducti
     return bind(softmax_cross_entropy, logits, labels, reduction=reduction)
 
 
-softmax_cross_entropy.kernel("torch")("neo_nn._torch:softmax_cross_entropy")
+softmax_cross_entropy.kernel("torch")("neo_nn._torch.losses:softmax_cross_entropy")
 softmax_cross_entropy.vjp(labels=_LABELS)
 
 
@@ -110,7 +112,7 @@ def cross_entropy_grad(cotangent: Array, logits: Array, labels: Array, /, *, red
     return bind(cross_entropy_grad, cotangent, logits, labels, reduction=reduction)
 
 
-cross_entropy_grad.kernel("torch")("neo_nn._torch:cross_entropy_grad")
+cross_entropy_grad.kernel("torch")("neo_nn._torch.losses:cross_entropy_grad")
 cross_entropy_grad.vjp(labels=_LABELS)
 
 
@@ -206,6 +208,21 @@ def _(size: int, args: Sequence[Array], axes: Axes, /, *, reduction: Reduction) 
     if reduction != "none":
         cotangent = broadcast_to(cotangent.reshape((size, *(1,) * (labels.ndim - 1))), labels.shape)
     return cross_entropy_grad(cotangent, logits, labels, reduction="none"), 0
+
+
+# --- Shapes ---
+
+
+@functools.partial(softmax_cross_entropy.shape, dtype=first)
+def _(logits: Sizes, labels: Sizes, *, reduction: Reduction) -> Sizes:
+    need(logits[:-1] == labels)
+    return labels if reduction == "none" else ()
+
+
+@functools.partial(cross_entropy_grad.shape, dtype=first)
+def _(g: Sizes, logits: Sizes, labels: Sizes, *, reduction: Reduction) -> Sizes:
+    need(logits[:-1] == labels)
+    return logits
 
 
 # --- Samples ---

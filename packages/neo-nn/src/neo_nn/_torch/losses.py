@@ -1,15 +1,14 @@
-"""Kernels on raw torch tensors: the one file of neo_nn that imports torch, loaded when such an op first runs there."""
+"""Losses on torch tensors."""
 
 from __future__ import annotations
 
 import functools
-import math
 from typing import Any, Final
 
 import torch
 
-_linear: Final = torch.nn.functional.linear
-_threshold_backward: Final = torch.ops.aten.threshold_backward.default
+from neo_nn._torch.linear import rows
+
 _cross_entropy: Final = torch.nn.functional.cross_entropy
 # PyTorch has to ignore some label; -100, its default, could be a mistake. This one comes from no cast and no overflow.
 _nll_backward: Final = torch.ops.aten.nll_loss_backward.default
@@ -17,56 +16,26 @@ _REDUCTIONS: Final = {"none": 0, "mean": 1, "sum": 2}  # of ATen
 _IGNORED: Final = -(2**62) - 1
 
 
-# --- Products ---
-def affine(x: Any, weight: Any, bias: Any) -> Any:
-    """Return x @ weight.T + bias; addmm would take a bias that broadcasts."""
-    if bias.shape != weight.shape[:1]:
-        raise ValueError
-    return _linear(x, weight, bias)
-
-
-def outer_sum(a: Any, b: Any) -> Any:
-    """Sum the outer products of the last axes over the leading axes."""
-    if a.shape[:-1] != b.shape[:-1]:
-        raise ValueError
-    if a.ndim != 2:
-        a, b = _rows(a), _rows(b)
-    # Not a.t().mm(b): torch 2.13 takes another path when nothing is added to, which takes 1.2 times as long on a CPU
-    # for the weights of a 784-256 layer.
-    return a.new_zeros((a.shape[1], b.shape[1])).addmm_(a.t(), b)
-
-
-def _rows(x: Any) -> Any:
-    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
-
-
-# --- Activations ---
-def relu_grad(g: Any, y: Any) -> Any:
-    """Return g where y is positive, 0 elsewhere, in one kernel."""
-    return _threshold_backward(g, y, 0)
-
-
-# --- Losses ---
 def softmax_cross_entropy(logits: Any, labels: Any, *, reduction: str) -> Any:
     """Return -log_softmax(logits) at the labels; torch checks on the CPU that they are in range."""
     if labels.shape != logits.shape[:-1]:
         raise ValueError
     if logits.ndim == 2:
         return _cross_entropy(logits, labels, ignore_index=_IGNORED, reduction=reduction)
-    loss = _cross_entropy(_rows(logits), labels.reshape(-1), ignore_index=_IGNORED, reduction=reduction)
+    loss = _cross_entropy(rows(logits), labels.reshape(-1), ignore_index=_IGNORED, reduction=reduction)
     return loss.reshape(labels.shape) if reduction == "none" else loss
 
 
 def cross_entropy_grad(g: Any, logits: Any, labels: Any, *, reduction: str) -> Any:
     """Return g * (softmax(logits) - one_hot(labels)), over the number of examples for the mean."""
-    rows, at = _rows(logits), labels.reshape(-1)
+    matrix, at = rows(logits), labels.reshape(-1)
     count = at.numel() if reduction == "mean" else 1
     flat = g.reshape(-1) if reduction == "none" else g
     at_label = _nll_backward(
-        flat, rows, at, None, _REDUCTIONS[reduction], _IGNORED, _total_weight(count, g.dtype, g.device)
+        flat, matrix, at, None, _REDUCTIONS[reduction], _IGNORED, _total_weight(count, g.dtype, g.device)
     )
     scale = flat.unsqueeze(-1) if reduction == "none" else g
-    return at_label.addcmul_(rows.softmax(-1), scale, value=1 / count if count else 1.0).reshape(logits.shape)
+    return at_label.addcmul_(matrix.softmax(-1), scale, value=1 / count if count else 1.0).reshape(logits.shape)
 
 
 @functools.lru_cache(maxsize=256)

@@ -1,0 +1,1 @@
+"""How the peak memory of a run is measured."""

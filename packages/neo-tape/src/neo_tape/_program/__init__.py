@@ -1,0 +1,1 @@
+"""Programs: functions as flat lists of ops, recorded as they run."""
