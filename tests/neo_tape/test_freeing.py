@@ -96,6 +96,34 @@ def test_pullback_keeps_its_residuals_and_frees_them_when_dropped() -> None:
     assert [ref() for ref in watch.refs] == [None, None]
 
 
+@pytest.mark.parametrize("made", ["Policy", "custom_vjp"])
+def test_rule_that_is_defined_where_it_is_used_dies_with_what_it_closes_over(made: str) -> None:
+    def use(watch: Watch) -> None:
+        constant = watch.follow(start() * 2.0)
+
+        @nt.function
+        class Scaled(nt.Policy):
+            def forward(self, x: Array) -> Array:
+                return x * constant
+
+            def backward(self, grad: Array) -> tuple[Array]:
+                return (grad * constant,)
+
+        scaled: Any = Scaled
+        if made == "custom_vjp":
+            f: Any = lambda x: x * constant
+            forward: Any = lambda x: (x * constant, ())
+            backward: Any = lambda saved, g: (g * constant,)
+            scaled = nt.custom_vjp(f, forward, backward)
+        np.testing.assert_array_equal(nt.grad(lambda x: scaled(x).sum())(start()).numpy(), 2 * start().numpy())
+        nt.jvp(scaled, (start(),), (start(),))
+
+    watch = Watch()
+    use(watch)
+    gc.collect()
+    assert [ref() for ref in watch.refs] == [None, None]
+
+
 def test_result_of_grad_holds_nothing_of_the_computation() -> None:
     watch = Watch()
     gc.disable()  # reference counts alone must do it

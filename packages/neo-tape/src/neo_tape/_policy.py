@@ -6,7 +6,6 @@ forward's own signature. (A decorator could not do that: mypy ignores what class
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Never, Protocol, TypeAlias, TypeVar, overload
@@ -167,11 +166,14 @@ def function(policy: Any = None, /, *, check: bool | Samples = True) -> Any:
     return decorate if policy is None else decorate(policy)
 
 
-@functools.cache
 def check_class(cls: Any) -> None:
     """Raise PolicyError unless the class has the form of a Policy; `function` asks at once, a call at the latest."""
     if not (isinstance(cls, type) and issubclass(cls, Policy)):
         raise PolicyError(f"function: needs a subclass of neo_tape.Policy, got {cls!r}; write class F(nt.Policy)")
+    if "_checked" in vars(cls):
+        return
     if "__new__" in {name for base in cls.__mro__[: cls.__mro__.index(Policy)] for name in vars(base)}:
         raise PolicyError(f"{cls.__name__}: must not define __new__, which makes the call; write forward")
     check_methods(cls)
+    policy: Any = cls
+    policy._checked = True  # in the class itself: what else remembered it would keep it alive, and its closures

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
+import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from neo_array import Array, PolicyError, tree
 
@@ -39,11 +39,17 @@ def names(cls: Any, count: int) -> str:
     return ", ".join(argument(cls, i).split("'")[1] for i in range(count))
 
 
-@functools.cache
 def signature(method: Any) -> inspect.Signature:
     """Return a method's signature without its self."""
-    whole = inspect.signature(method)
-    return whole.replace(parameters=list(whole.parameters.values())[1:])
+    found = _signatures.get(method)
+    if found is None:
+        whole = inspect.signature(method)
+        found = _signatures[method] = whole.replace(parameters=list(whole.parameters.values())[1:])
+    return found
+
+
+# Weak: a Policy may be defined where it is called, and what it closes over must not live on with it.
+_signatures: Final[weakref.WeakKeyDictionary[Any, inspect.Signature]] = weakref.WeakKeyDictionary()
 
 
 # --- The check ---
