@@ -19,7 +19,7 @@ from neo_array._levels import CROWD, EMPTY, OPEN, Stack, check_strangers, curren
 from neo_array.backends import is_raw
 from neo_tape._captured import hiding_levels
 from neo_tape._meta import Meta
-from neo_tape._program.derived import _once, batch, pullback
+from neo_tape._program.derived import batch, once, pullback
 from neo_tape._program.program import Program, Var
 from neo_tape._program.structure import Structure
 from neo_tape._program.trace import trace
@@ -46,18 +46,18 @@ def with_inputs(program: Program, inputs: tuple[Var, ...], *, captured: bool = T
     """Return a Program with these inputs; what is left out must not be used."""
     arguments = Structure.flat(len(inputs), arguments=True)
     if not captured:
-        return replace(program, inputs=inputs, arguments=arguments, hidden=(), captured=(), derived={})
-    return replace(program, inputs=inputs, arguments=arguments, derived={})
+        return replace(program, inputs=inputs, arguments=arguments, hidden=(), captured=())
+    return replace(program, inputs=inputs, arguments=arguments)
 
 
 def with_outputs(program: Program, outputs: tuple[Var, ...]) -> Program:
     """Return a Program with these outputs."""
-    return replace(program, outputs=outputs, results=Structure.flat(len(outputs)), derived={})
+    return replace(program, outputs=outputs, results=Structure.flat(len(outputs)))
 
 
 def derive(program: Program, key: tuple[Any, ...], f: Flat, examples: Sequence[Array]) -> Program:
     """Return the Program of a function that runs Programs derived from this one; it is traced once."""
-    return _once(program, key, lambda: trace(f)(*examples))
+    return once(program, key, lambda: trace(f)(*examples))
 
 
 def zeros_of(v: Array | Var | Meta) -> Array:
@@ -100,7 +100,7 @@ def backward_of(program: Program, active: Sequence[int], examples: Sequence[Arra
         inputs = (*(both.inputs[i] for i in used), *both.inputs[count:])
         return Backward(with_inputs(both, inputs), used)
 
-    return _once(program, ("backward", *active), make)
+    return once(program, ("backward", *active), make)
 
 
 def batched(program: Program, size: int, axes: Sequence[int | None], examples: Sequence[Array]) -> Program:

@@ -12,10 +12,11 @@ from typing import TypeVar
 
 from neo_array import Array, moveaxis, zeros
 from neo_array._levels import current_stack, entered, left, set_stack
+from neo_tape._captured import hiding_levels
 from neo_tape._products import jvp, vjp
 from neo_tape._program.program import Equation, Program, Var
 from neo_tape._program.structure import Structure
-from neo_tape._program.trace import out_of_sight, trace
+from neo_tape._program.trace import trace
 from neo_tape._vmap import Vmap
 
 T = TypeVar("T")
@@ -27,11 +28,11 @@ def run_flat(program: Program, operands: Sequence[Array]) -> list[Array]:
     return program.run(operands[count:], operands[:count])
 
 
-def _once(program: Program, key: Hashable, make: Callable[[], T]) -> T:
-    """Return what is kept with a Program under a key, or make it."""
-    if key not in program._derived:
-        program._derived.setdefault(key, out_of_sight(make))
-    found: T = program._derived[key]
+def once(program: Program, key: Hashable, make: Callable[[], T]) -> T:
+    """Return what is kept with a Program under a key, or make it, which is none of the open levels' business."""
+    if key not in program.derived:
+        program.derived.setdefault(key, hiding_levels(make))
+    found: T = program.derived[key]
     return found
 
 
@@ -78,7 +79,7 @@ def pushforward(program: Program, active: Sequence[int], operands: Sequence[Arra
         traced = trace(f)(*operands, *(_zeros(operands[i]) for i in active))
         return Pushforward(traced, tuple(differentiable))
 
-    return _once(program, ("pushforward", *active), make)
+    return once(program, ("pushforward", *active), make)
 
 
 def _replaced(arrays: Sequence[Array], at: Sequence[int], by: Sequence[Array]) -> list[Array]:
@@ -136,7 +137,7 @@ def pullback(program: Program, active: Sequence[int], operands: Sequence[Array])
         both = trace(f)(*operands, *(_zeros(program.outputs[i]) for i in differentiable))
         return _split(both, len(operands), len(program.outputs), tuple(differentiable))
 
-    return _once(program, ("pullback", *active), make)
+    return once(program, ("pullback", *active), make)
 
 
 def _split(both: Program, operand_count: int, output_count: int, active_outputs: tuple[int, ...]) -> Pullback:
@@ -232,4 +233,4 @@ def batch(program: Program, size: int, axes: Sequence[int | None], operands: Seq
         traced = trace(f)(*operands)
         return Batch(traced, tuple(output_axes))
 
-    return _once(program, ("batch", size, *axes), make)
+    return once(program, ("batch", size, *axes), make)
