@@ -503,7 +503,7 @@ def test_wrong_gradients_are_reported_in_the_shapes_of_an_example() -> None:
             return (grad.sum(),)
 
     for f in (nt.grad(lambda x: nt.vmap(Mine)(x).sum()), nt.vmap(nt.grad(lambda x: Mine(x).sum()))):
-        with pytest.raises(PolicyError, match=r"Mine.backward: .* argument 0 has shape \(\).*shape \(2,\)"):
+        with pytest.raises(PolicyError, match=r"Mine.backward: .* argument 0 .*has shape \(\).*shape \(2,\)"):
             f(draw(SIZE, 2))
         assert_nothing_open()
 

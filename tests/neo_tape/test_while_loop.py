@@ -19,6 +19,7 @@ from tests.neo_tape.test_scan import entries
 F = Callable[..., Any]
 grad: Final[Any] = nt.grad
 while_loop: Final[Any] = nt.while_loop
+trace: Final[Any] = nt.trace
 
 
 def python_while(test: F, body: F, value: Any) -> Any:
@@ -100,7 +101,7 @@ def test_finished_examples_keep_their_values_exactly() -> None:
 
 def test_a_program_runs_as_often_as_needed() -> None:
     f: F = lambda x: while_loop(lambda v: v > 1.0, lambda v: v / 2.0, x)
-    program: Any = nt.trace(f)(na.asarray(8.0))
+    program = trace(f)(na.asarray(8.0))
     assert [e.op.__name__ for e in program.equations] == ["repeat_while"]
     assert [program.eval(na.asarray(x)).item() for x in (0.5, 3.0, 2.0**9)] == [0.5, 0.75, 1.0]
 
@@ -108,11 +109,11 @@ def test_a_program_runs_as_often_as_needed() -> None:
 def test_a_program_of_reverse_mode_runs_for_other_numbers_of_steps() -> None:
     f: F = lambda x: while_loop(lambda v: v > 1.0, lambda v: v * v / 10.0, x)
     df: F = lambda x: grad(f)(x).item()
-    program: Any = nt.trace(grad(f))(na.asarray(8.0))
+    program = trace(grad(f))(na.asarray(8.0))
     assert [program.eval(na.asarray(x)).item() for x in (0.5, 7.0, 9.9)] == [df(0.5), df(7.0), df(9.9)]
-    batch: Any = nt.trace(nt.vmap(grad(f)))(na.asarray([8.0, 3.0]))
+    batch = trace(nt.vmap(grad(f)))(na.asarray([8.0, 3.0]))
     assert batch.eval(na.asarray([1.5, 9.5])).numpy().tolist() == [df(1.5), df(9.5)]
-    second: Any = nt.trace(grad(grad(f)))(na.asarray(8.0))
+    second = trace(grad(grad(f)))(na.asarray(8.0))
     assert second.eval(na.asarray(9.9)).item() == grad(grad(f))(9.9).item()
 
 

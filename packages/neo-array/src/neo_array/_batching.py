@@ -7,6 +7,7 @@ several results. It is written in ops, so it runs on every backend and is differ
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -39,6 +40,8 @@ def filled(x: Any, axis: int | None, size: int) -> Any:
 def aligned(args: Sequence[Any], axes: Axes) -> list[Any]:
     """Move each batch to axis 0, and put axes of size 1 behind it, so that what comes after broadcasts as before."""
     fronts = [to_front(x, axis) for x, axis in zip(args, axes, strict=True)]
+    if len(fronts) == 1:
+        return fronts
     ndims = [
         len(x._raw.shape) - (axis is not None) if type(x) is Array else 0 for x, axis in zip(fronts, axes, strict=True)
     ]
@@ -62,6 +65,7 @@ def results_at_front(op: Primitive[..., Any], out: Any) -> Batch:
     return (out, (0,) * len(out)) if op.multi else (out, 0)
 
 
+@functools.cache
 def batch_broadcasting(op: Primitive[..., Any]) -> BatchRule:
     """Make the rule of an op whose arguments broadcast, and which treats all axes alike: every elementwise op."""
 

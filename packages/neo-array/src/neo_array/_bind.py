@@ -16,7 +16,20 @@ from neo_array._described import Described, nothing_runs, payloads, shapes_of
 from neo_array._device import Device
 from neo_array._dtypes import DType, Scalar
 from neo_array._errors import DeviceError, DTypeError, LevelError, NeoError, ShapeError
-from neo_array._levels import CROWD, EMPTY, OPEN, RETAINED, Args, Params, Recorder, check_strangers, current_stack, show
+from neo_array._levels import (
+    CROWD,
+    EMPTY,
+    OPEN,
+    RETAINED,
+    Args,
+    Params,
+    Recorder,
+    check_strangers,
+    current_stack,
+    replacement,
+    show,
+    show_or_replace,
+)
 from neo_array._payloads import Batched, BatchLevel, Donated, donate_carefully
 from neo_array._rules import WHOLE, NoDerivative, Residual
 
@@ -65,11 +78,14 @@ def weak(value: Scalar, like: Array) -> Any:
 def careful(op: Op, args: Sequence[Any], params: Params) -> Any:
     """Run an op with everything checked, promoted and explained."""
     level = _batched_alike(op, args)
-    if level is not None:
+    if level is not None and replacement(op) is None:
         return level.bind(op, tuple(args), params)
     arrays = _as_arguments(op, args)
     _check_devices(op, arrays)
     arrays = _promote(op, arrays)
+    instead = replacement(op) if OPEN else None
+    if instead is not None:  # before the batch is taken apart: it is called on what looks like one example
+        return instead(*arrays, **params)
     batched = top_batched(arrays)
     if batched is not None:  # after promotion: the levels above it see the dtypes that their rules expect
         return batched.bind(op, tuple(arrays), params)
@@ -105,7 +121,7 @@ def _batched_alike(op: Op, args: Sequence[Any]) -> BatchLevel | None:
             elif raw.level is not level:
                 return None
             raw = raw.example()
-        elif type(raw) is Donated:
+        elif type(raw) is Donated or type(raw) is Described:
             return None
         if like is None:
             like = raw
@@ -428,7 +444,7 @@ NAMES: Final[dict[str, Any]] = {
     "next_id": next_id,
     "raise_no_derivative": raise_no_derivative,
     "shape_of": shape_of,
-    "show": show,
+    "show_or_replace": show_or_replace,
     "undo_broadcast": undo_broadcast,
     "weak": weak,
     "wrap": wrap,

@@ -125,7 +125,7 @@ def generate_bind(op: Primitive[..., Any], names: dict[str, Any], *, method: boo
         "                if _mask:",
         f"                    _records[_mask](_level, _watched, _out, {', '.join([*arrays, *options])})",
         "        else:",
-        f"            _show(_stack, 0, _op, {arguments}, {params}, _out)",
+        f"            return _show_or_replace(_stack, _op, {arguments}, {params}, _out)",
         "    return _out",
     ]
     return _compile(op.__name__, lines, names, op)

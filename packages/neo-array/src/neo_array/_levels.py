@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -94,18 +94,48 @@ def _only_records(level: Level) -> bool:
     return type(level).see is Recorder.see
 
 
+class Replacing(Level):
+    """A scope in which some ops are called by other functions instead: what `neo_tape.rules` opens.
+
+    It has no place among the levels and follows no array. It is registered with them, for without an open level the
+    ops do not look for one.
+    """
+
+    __slots__ = ("table",)
+    watched: Container[int] = frozenset()
+
+    def __init__(self, table: Mapping[Op, Callable[..., Any]]) -> None:
+        self.table = table
+
+    def rescue(self, array: Array, spare: Array) -> bool:
+        return False
+
+    def close(self) -> None:
+        """Replace nothing any more, wherever the scope is still held."""
+        self.table = {}
+
+
 class Stack:
     """The open levels of a context, outermost first.
 
     `chain` also holds those that are hidden while a rule runs: an array that they watch is no stranger.
+    `replacing` holds where functions call ops, not where a rule does: a stack made for a rule has none.
     """
 
-    __slots__ = ("_below", "chain", "levels", "recorders")
+    __slots__ = ("_below", "chain", "levels", "recorders", "replacing")
 
-    def __init__(self, levels: tuple[Level, ...], chain: tuple[Level, ...], *, recorders: bool | None = None) -> None:
+    def __init__(
+        self,
+        levels: tuple[Level, ...],
+        chain: tuple[Level, ...],
+        *,
+        recorders: bool | None = None,
+        replacing: Replacing | None = None,
+    ) -> None:
         self.levels = levels
         self.chain = chain
-        self.recorders = all(map(_only_records, levels)) if recorders is None else recorders
+        self.recorders = replacing is None and (all(map(_only_records, levels)) if recorders is None else recorders)
+        self.replacing = replacing
         self._below: dict[int, Stack] = {}
 
     def below(self, index: int) -> Stack:
@@ -114,6 +144,10 @@ class Stack:
         if found is None:
             found = self._below[index] = Stack(self.levels[:index], self.chain)
         return found
+
+    def for_rules(self) -> Stack:
+        """Return the stack in which derivative rules run: the same levels, and no op is replaced."""
+        return self if self.replacing is None else Stack(self.levels, self.chain)
 
 
 EMPTY: Final = Stack((), ())
@@ -152,7 +186,18 @@ def entered(level: Level) -> Stack:
             CROWD.add(ref)
         OPEN.add(ref)
     recorders = outer.recorders and _only_records(level)
-    return Stack((*outer.levels, level), (*outer.chain, level), recorders=recorders)
+    return Stack((*outer.levels, level), (*outer.chain, level), recorders=recorders, replacing=outer.replacing)
+
+
+def replacing(scope: Replacing) -> Stack:
+    """Register a scope that replaces ops, and return the stack with it in place of the scopes around it.
+
+    It is registered as long as a stack holds it: a task that began in the scope goes on in it.
+    """
+    outer = current_stack()
+    ref = scope._ref = weakref.ref(scope, OPEN.discard)
+    OPEN.add(ref)
+    return Stack(outer.levels, (*outer.chain, scope), replacing=scope)
 
 
 def left(level: Level) -> None:
@@ -178,6 +223,20 @@ def show(stack: Stack, start: int, op: Op, args: Args, params: Params, out: Any)
     levels = stack.levels
     for index in range(start, len(levels)):
         levels[index].see(stack, index, op, args, params, out)
+
+
+def replacement(op: Op) -> Callable[..., Any] | None:
+    """Return what this context calls in place of an op, or None."""
+    scope = current_stack().replacing
+    return None if scope is None else scope.table.get(op)
+
+
+def show_or_replace(stack: Stack, op: Op, args: Args, params: Params, out: Any) -> Any:
+    """Show an op that has run to all levels and return its output; or drop that, and return its replacement's."""
+    if stack.replacing is not None and op in stack.replacing.table:
+        return stack.replacing.table[op](*args, **params)
+    show(stack, 0, op, args, params, out)
+    return out
 
 
 def check_strangers(stack: Stack, op: Op, args: Args) -> None:

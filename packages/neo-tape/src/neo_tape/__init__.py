@@ -1,13 +1,16 @@
 """The functional tape: derivatives of any order, in both modes, and custom rules."""
 
 from neo_array import Array as Array
+from neo_array import NoDerivative as NoDerivative
 from neo_array import PolicyError as PolicyError
 from neo_tape._check_policy import check_policy as check_policy
 from neo_tape._checkpoint import checkpoint as checkpoint
 from neo_tape._checkpoint import checkpoint_sequence as checkpoint_sequence
 from neo_tape._checks import check_grads as check_grads
 from neo_tape._cond import cond as cond
+from neo_tape._custom_jvp import custom_jvp as custom_jvp
 from neo_tape._custom_root import custom_root as custom_root
+from neo_tape._custom_vjp import custom_vjp as custom_vjp
 from neo_tape._eval_shape import ShapeDtype as ShapeDtype
 from neo_tape._eval_shape import eval_shape as eval_shape
 from neo_tape._fixed_point import fixed_point as fixed_point
@@ -30,6 +33,7 @@ from neo_tape._program.program import Equation as Equation
 from neo_tape._program.program import Program as Program
 from neo_tape._program.program import Var as Var
 from neo_tape._program.trace import trace as trace
+from neo_tape._rules import rules as rules
 from neo_tape._samples import samples as samples
 from neo_tape._scan import fori_loop as fori_loop
 from neo_tape._scan import scan as scan
@@ -40,3 +44,4 @@ from neo_tape._unknowns import ConvergenceError as ConvergenceError
 from neo_tape._version import __version__ as __version__
 from neo_tape._vmap import vmap as vmap
 from neo_tape._while_loop import while_loop as while_loop
+from neo_tape._zero import Zero as Zero

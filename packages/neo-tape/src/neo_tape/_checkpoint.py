@@ -163,7 +163,7 @@ def _hide(f: Callable[[], R], keep: Keep) -> R:
     try:
         for recording in recordings:
             set_stack(entered(recording))
-        set_stack(Stack(tuple(levels), (*stack.chain, *recordings)))
+        set_stack(Stack(tuple(levels), (*stack.chain, *recordings), replacing=stack.replacing))
         result = f()
         arguments = {id(recording): recording.conclude() for recording in recordings}
     finally:

@@ -103,7 +103,6 @@ def cond(pred: Any, true_fn: Callable[[Unpack[Ts]], R], false_fn: Callable[[Unpa
     rule = Cond(
         with_inputs(true, (*true.inputs[:one], *spare_true, *true.inputs[one:])),
         with_inputs(false, (*spare_false, *false.inputs)),
-        0,
     )
     found: R = first.fill(rule.run([condition, *true_closures, *false_closures, *examples]))
     return found
@@ -127,11 +126,10 @@ def _is_watched(condition: Array) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Cond(ControlRule):
-    """Two Programs over the same operands, and how many leading axes of all of them the condition counts."""
+    """Two Programs over the same operands. A condition that has axes counts the first axes of all operands."""
 
     true: Program
     false: Program
-    depth: int
 
     def count(self) -> int:
         return 1 + len(self.true.inputs)
@@ -180,7 +178,7 @@ def _(level: Recorder, wanted: list[int], args: Args, params: Params, out: tuple
     level.watched.update(filter(None, ids))
     cotangents = [v for v in rule.true.outputs if v.is_differentiable]
 
-    back = Cond(true.over(used, rule.true.inputs), false.over(used, rule.true.inputs), rule.depth)
+    back = Cond(true.over(used, rule.true.inputs), false.over(used, rule.true.inputs))
 
     def pull(g: tuple[Array | None, ...], entry: tuple[Any, ...], grads: dict[int, Array]) -> None:
         _, _, sources, condition, kept = entry
@@ -202,7 +200,7 @@ def _(tangents: tuple[Array | None, ...], arrays: tuple[Array, ...], *, rule: Co
     count = len(rule.true.outputs)
     true, false = (with_outputs(p.program, p.program.outputs[count:]) for p in pushed)
     given = [t for i in active if (t := tangents[1 + i]) is not None]
-    found = Cond(true, false, rule.depth).run([condition, *operands, *given])
+    found = Cond(true, false).run([condition, *operands, *given])
     at = dict(zip(floating(rule.true), found, strict=True))
     return tuple(at.get(i) for i in range(count))
 
@@ -210,13 +208,11 @@ def _(tangents: tuple[Array | None, ...], arrays: tuple[Array, ...], *, rule: Co
 @conditional.batch
 def _(size: int, args: Any, axes: Any, *, rule: Cond) -> tuple[tuple[Array, ...], tuple[int, ...]]:
     condition, *operands = args
-    depth = rule.depth
-    if axes[0] is not None or depth:  # the condition's axes come first in everything
+    if axes[0] is not None or condition.ndim:  # the condition's axes come first in everything
         condition, *operands = (filled(x, axis, size) for x, axis in zip(args, axes, strict=True))
         places: list[int | None] = [0] * len(operands)
-        depth += 1
     else:
         places = list(axes[1:])
     true, false = (batched(program, size, places, operands) for program in rule.programs())
-    outs = tuple(Cond(true, false, depth).run([condition, *operands]))
+    outs = tuple(Cond(true, false).run([condition, *operands]))
     return outs, (0,) * len(outs)

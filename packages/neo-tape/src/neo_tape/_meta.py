@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from neo_array import Array, Device, DType, zeros
 from neo_array._bind import is_differentiable
+from neo_tape._zero import Zero
 
 
 class Meta:
@@ -16,6 +17,17 @@ class Meta:
         self.dtype: DType = array.dtype
         self.device: Device = array.device
         self.differentiable = is_differentiable(array)
+
+    @classmethod
+    def of_zero(cls, zero: Zero) -> Meta:
+        """Return what a Zero looks like."""
+        meta = object.__new__(cls)
+        meta.shape, meta.dtype, meta.device, meta.differentiable = zero.shape, zero.dtype, zero.device, True
+        return meta
+
+    def zero(self) -> Zero:
+        """Return the Zero that looks so."""
+        return Zero(self.shape, self.dtype, self.device)
 
     def zeros(self) -> Array:
         """Return zeros that look so."""

@@ -7,14 +7,15 @@ forward's own signature. (A decorator could not do that: mypy ignores what class
 from __future__ import annotations
 
 import functools
-import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Never, Protocol, TypeAlias, TypeVar, overload
 
 from typing_extensions import ParamSpec, TypeVarTuple, Unpack
 
 from neo_array import Array, PolicyError
 from neo_tape._policy_call import call_policy
+from neo_tape._policy_class import check_methods, signature
 
 if TYPE_CHECKING:
     from neo_tape._check_policy import Samples
@@ -27,20 +28,25 @@ Saved = TypeVarTuple("Saved", default=Unpack[tuple[Array, ...]])
 class Context(Generic[*Saved]):
     """The residuals of one call: what forward keeps for backward."""
 
-    __slots__ = ("_saved",)
+    __slots__ = ("_rule", "_saved")
     _saved: tuple[*Saved]
+    _rule: str  # whose it is, once forward has run
 
     def save(self, *residuals: *Saved) -> None:
         """Keep these for backward: Arrays, pytrees of Arrays, or plain values. A second call replaces the first."""
+        if hasattr(self, "_rule"):
+            raise PolicyError(f"{self._rule}: ctx.save has no effect after forward; call it in forward, and return")
         self._saved = residuals
 
     @property
     def release(self) -> tuple[*Saved]:
         """The tuple that was saved."""
-        try:
-            return self._saved
-        except AttributeError:
-            raise PolicyError("ctx.release: nothing was saved; call self.ctx.save(...) in forward first") from None
+        if not hasattr(self, "_saved"):
+            raise PolicyError(
+                f"{getattr(self, '_rule', 'forward')}: ctx.release, but nothing was saved; call self.ctx.save(...) in "
+                "forward first"
+            )
+        return self._saved
 
 
 class _Forward(Protocol[P, R_co]):
@@ -58,10 +64,24 @@ class Policy(Generic[*Saved]):
       be returned for the others.
     - `jvp(self, *tangents)` (optional) gives forward mode: the output's tangent from the arguments' tangents. Without
       it, a backward that is linear in its cotangent is transposed.
+    - `batch(self, size, args, axes, **options)` (optional) does under vmap what forward does, for all examples at once,
+      and returns `(out, out_axes)`. `args` are forward's arguments with their batches in them, `axes` says for each
+      leaf which axis holds them, or None. What it saves, arguments and outputs apart, holds the batch along axis 0.
 
-    Both get Arrays, so that a Policy runs on every backend, and differentiates to any order through its own backward.
-    Under vmap both run once, on arrays that look like one example, and the result is that of a loop over the examples.
-    `Policy` saves Arrays; `Policy[Array, int]` saves exactly one Array and one int, and types the residuals so.
+    All get Arrays, so that a Policy runs on every backend, and differentiates to any order through its own backward.
+    Under vmap all but `batch` run once, on arrays that look like one example; the result is that of a loop over the
+    examples. `Policy` saves Arrays; `Policy[Array, int]` saves exactly one Array and one int, and types the residuals
+    so.
+
+    A derivative that is known to be zero need not be made: `backward` and `jvp` may return a `Zero` for any leaf. They
+    may return `NoDerivative("why")` for one that has none: that raises where it is wanted. None says that it was not
+    wanted.
+
+    Attributes:
+        symbolic_zeros: hand in, for what did not arrive, a `Zero` and not zeros, and a `NoDerivative` for integers and
+            booleans.
+        raw: hand in, and expect back, arrays of the backend's own library. NumPy's are read-only. Such a rule can be
+            differentiated once, by backward; without a `jvp` it has no forward mode, and it has no vmap.
 
     Example:
         >>> @function
@@ -76,6 +96,9 @@ class Policy(Generic[*Saved]):
 
     ctx: Context[*Saved]
     needs_grad: tuple[bool, ...]
+    symbolic_zeros: ClassVar[bool] = False
+    raw: ClassVar[bool] = False
+    _labels: ClassVar[Mapping[str, str]] = MappingProxyType({})  # what messages call its methods, if not by their names
     # in which arguments forward is linear: for these alone, backward gets None for the outputs that were saved
     _linear_in: ClassVar[tuple[int, ...]] = ()
 
@@ -134,8 +157,7 @@ def function(policy: Any = None, /, *, check: bool | Samples = True) -> Any:
     def decorate(cls: Any) -> Any:
         if check is not False:
             check_class(cls)
-        signature = inspect.signature(cls.forward)
-        cls.__signature__ = signature.replace(parameters=list(signature.parameters.values())[1:])
+        cls.__signature__ = signature(cls.forward)
         if not isinstance(check, bool):
             from neo_tape._check_policy import check_samples
 
@@ -150,22 +172,6 @@ def check_class(cls: Any) -> None:
     """Raise PolicyError unless the class has the form of a Policy; `function` asks at once, a call at the latest."""
     if not (isinstance(cls, type) and issubclass(cls, Policy)):
         raise PolicyError(f"function: needs a subclass of neo_tape.Policy, got {cls!r}; write class F(nt.Policy)")
-    policy: Any = cls
-    name = policy.__name__
-    for method in ("forward", "backward"):
-        if not callable(getattr(policy, method, None)):
-            raise PolicyError(f"{name}: defines no {method}; add def {method}(self, ...)")
-    if policy.__init__ is not object.__init__:
-        raise PolicyError(f"{name}: must not define __init__; pass options to forward as keyword-only arguments")
-    forward = list(inspect.signature(policy.forward).parameters.values())[1:]
-    if any(p.kind is p.VAR_KEYWORD for p in forward):
-        raise PolicyError(
-            f"{name}.forward: must not take **{forward[-1].name}; name its options as keyword-only arguments"
-        )
-    backward = list(inspect.signature(policy.backward).parameters.values())[1:]
-    required = [p for p in backward if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
-    if len(required) != 1 or required[0].kind is inspect.Parameter.KEYWORD_ONLY:
-        raise PolicyError(
-            f"{name}.backward: must take one cotangent, with the structure of forward's output, got parameters "
-            f"{[p.name for p in backward]}; write def backward(self, grad)"
-        )
+    if "__new__" in {name for base in cls.__mro__[: cls.__mro__.index(Policy)] for name in vars(base)}:
+        raise PolicyError(f"{cls.__name__}: must not define __new__, which makes the call; write forward")
+    check_methods(cls)

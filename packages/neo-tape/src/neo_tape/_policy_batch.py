@@ -38,6 +38,7 @@ class BatchedRule:
         self.rule = rule
         self.level = level
         self.name: str = rule.name
+        self.replaces: str | None = rule.replaces
         self.inputs: list[Meta | None] = rule.inputs
         self.outputs: list[Meta] = rule.outputs
         self.slots: list[tuple[str, Any]] = rule.slots

@@ -13,23 +13,28 @@ made anew. So forward must take from a trace nothing but its arguments.
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
-from neo_array import Array, PolicyError, asarray, tree
+from neo_array import Array, DTypeError, LevelError, PolicyError, asarray, tree
 from neo_array._array import next_id
-from neo_array._bind import is_differentiable
+from neo_array._bind import is_differentiable, top_batched
 from neo_array._levels import CROWD, OPEN, Args, Level, Params, Stack, check_strangers, current_stack, set_stack
+from neo_array.backends import is_raw
 from neo_tape._inside import Inside
 from neo_tape._policy_batch import layers, views
-from neo_tape._policy_rule import Rule, policy_call
+from neo_tape._policy_batch_rule import may_batch, run_batch
+from neo_tape._policy_class import bind_arguments, label, refuse_foreign
+from neo_tape._policy_raw import run_forward as run_raw_forward
+from neo_tape._policy_rule import Rule, explain, policy_call
 from neo_tape._program.trace import Trace
 from neo_tape._tangent import Tangent
 from neo_tape._tape import Tape
+from neo_tape._vmap import Vmap
 
 if TYPE_CHECKING:
     from neo_array._levels import Op
+    from neo_array._payloads import BatchLevel
 
 
 class Guard(Level):
@@ -39,16 +44,16 @@ class Guard(Level):
     below level k still record.
     """
 
-    __slots__ = ("_inputs", "_policy", "_start", "followed", "level", "record", "watched")
+    __slots__ = ("_inputs", "_start", "_who", "followed", "level", "record", "watched")
 
-    def __init__(self, level: Level, inputs: frozenset[int], start: int, policy: str, *, record: bool) -> None:
+    def __init__(self, level: Level, inputs: frozenset[int], start: int, who: str, *, record: bool) -> None:
         self.level = level
         self.followed: Level = level.followed if isinstance(level, Guard) else level
         self.record = record
         self.watched = level.watched
         self._inputs = inputs
         self._start = start
-        self._policy = policy
+        self._who = who
 
     def knows(self, array: Array) -> bool:
         return self.record and self.level.knows(array)
@@ -66,7 +71,7 @@ class Guard(Level):
             if type(value) is Array and any(map(self.loses, layers(value))):
                 what, harm, advice = _LOSSES[traces(self.followed)]
                 raise PolicyError(
-                    f"{self._policy}.forward: {how} an array of shape {value.shape} that is being {what} but is not an "
+                    f"{self._who}: {how} an array of shape {value.shape} that is being {what} but is not an "
                     f"argument, so {harm}; pass it as {advice}"
                 )
 
@@ -90,10 +95,14 @@ _LOSSES: Final = {
 }
 
 
-def call_policy(cls: Any, context: type[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Run a Policy's forward, and show the call to the open levels."""
-    positional, options = _arguments(cls, args, kwargs)
+def call_policy(
+    cls: Any, context: type[Any], args: tuple[Any, ...], kwargs: dict[str, Any], replaces: str | None = None
+) -> Any:
+    """Run a Policy's forward, and show the call to the open levels. `replaces` names the op that `rules` replaced."""
+    positional, options = bind_arguments(cls, args, kwargs)
     inputs, in_tree = tree.flatten(positional)
+    if any(type(x) is not Array and is_raw(x) for x in inputs):
+        refuse_foreign(cls, positional, is_raw)
     arrays = [x for x in inputs if type(x) is Array]
     everything = [each for x in arrays for each in layers(x)]  # levels outside a vmap know what holds the batch
     stack = current_stack()
@@ -116,21 +125,52 @@ def call_policy(cls: Any, context: type[Any], args: tuple[Any, ...], kwargs: dic
             level,
             ids,
             start,
-            cls.__name__,
+            label(cls, "forward"),
             record=(tracing or i < inner) and (type(level) is not Guard or level.record),
         )
         if follows or tracing
         else level
         for i, (level, follows, tracing) in enumerate(zip(levels, following, programs, strict=True))
     )
-    try:
-        set_stack(Stack(guarded, stack.chain))
-        output = policy.forward(*tree.unflatten(in_tree, inputs), **options)
-    finally:
-        set_stack(stack)
+    output = _run_forward(cls, policy, Stack(guarded, stack.chain), inputs, in_tree, options)
+    if type(getattr(policy, "ctx", None)) is not context:
+        raise PolicyError(f"{label(cls, 'forward')}: put something else in self.ctx; call self.ctx.save(...) instead")
     if OPEN and (not levels or CROWD):
         check_strangers(stack, policy_call, tuple(everything))
-    return _show(cls, policy, stack, guarded, inputs, in_tree, given, output, options)
+    return _show(cls, policy, stack, guarded, inputs, in_tree, given, output, options, replaces)
+
+
+def _run_forward(
+    cls: Any, policy: Any, guarded: Stack, inputs: list[Any], in_tree: Any, options: dict[str, Any]
+) -> Any:
+    """Run forward, or what stands in for it, with nothing replaced and the levels guarded."""
+    arguments = tree.unflatten(in_tree, inputs)
+    level = top_batched([*inputs, *tree.leaves(options)])
+    outer = current_stack()
+    try:
+        set_stack(guarded)
+        if cls.raw:
+            return run_raw_forward(cls, policy, arguments, options)
+        if isinstance(level, Vmap) and hasattr(cls, "batch") and may_batch(guarded, level, options):
+            return run_batch(cls, policy, guarded, level, inputs, in_tree, options)
+        return policy.forward(*arguments, **options)
+    except Exception as error:
+        explain(error, cls, "forward")
+        if level is not None and isinstance(error, LevelError | DTypeError):
+            error.add_note(_why_mapped(cls, level))
+        raise
+    finally:
+        set_stack(outer)
+
+
+def _why_mapped(cls: Any, level: BatchLevel) -> str:
+    advice = (
+        "its batch runs only where options hold no batch, and no level inside the vmap must see what forward saves "
+        "being computed"
+        if hasattr(cls, "batch")
+        else "if it cannot, define batch(self, size, args, axes), which runs on all of them at once"
+    )
+    return f"{label(cls, 'forward')} runs once for all {level.size} examples under vmap; {advice}"
 
 
 def _show(
@@ -143,18 +183,17 @@ def _show(
     given: list[Array],
     output: Any,
     options: dict[str, Any],
+    replaces: str | None,
 ) -> Any:
     """Give the outputs ids of their own, and show `policy_call` to the levels."""
     leaves, out_tree = tree.flatten(output)
     outputs = [asarray(x) if isinstance(x, float | complex) else x for x in leaves]
-    for x in outputs:
-        if type(x) is not Array:
-            raise PolicyError(f"{cls.__name__}.forward: must return Arrays, or pytrees of them, got {type(x).__name__}")
+    _check_outputs(cls, output, outputs)
     saved, saved_tree = tree.flatten(getattr(policy.ctx, "_saved", ()))
-    rule = Rule(cls, policy, inputs, in_tree, given, outputs, out_tree, saved, saved_tree)
+    rule = Rule(cls, policy, inputs, in_tree, given, outputs, out_tree, saved, saved_tree, replaces)
     leaves, treedef = tree.flatten((inputs, options))
     values = [None if type(x) is Array else x for x in leaves]
-    rule.again = functools.partial(_call_again, cls, type(policy.ctx), values, treedef, in_tree)
+    rule.again = functools.partial(_call_again, cls, type(policy.ctx), values, treedef, in_tree, replaces)
     for guard in guarded:
         if isinstance(guard, Guard):
             guard.check(outputs, "returns")
@@ -168,34 +207,40 @@ def _show(
     return tree.unflatten(out_tree, found[-1].fresh)
 
 
+def _check_outputs(cls: Any, output: Any, outputs: list[Any]) -> None:
+    if not outputs:
+        raise PolicyError(
+            f"{label(cls, 'forward')}: must return Arrays, or pytrees of them, got {output!r}; return one"
+        )
+    for x in outputs:
+        if type(x) is not Array:
+            advice = (
+                "wrap it in na.asarray(...), or set raw = True"
+                if is_raw(x) and not cls.raw
+                else "save what is no Array with self.ctx.save(...), and return it from elsewhere"
+            )
+            raise PolicyError(
+                f"{label(cls, 'forward')}: must return Arrays, or pytrees of them, got {type(x).__name__}; {advice}"
+            )
+
+
 def _followed(level: Level) -> Level:
     return level.followed if isinstance(level, Guard) else level
 
 
 def _call_again(
-    cls: Any, context: type[Any], values: list[Any], treedef: Any, in_tree: Any, arrays: list[Array]
+    cls: Any,
+    context: type[Any],
+    values: list[Any],
+    treedef: Any,
+    in_tree: Any,
+    replaces: str | None,
+    arrays: list[Array],
 ) -> list[Array]:
     """Make a call anew with other Arrays, and return the outputs' leaves."""
     rest = iter(arrays)
     inputs, options = tree.unflatten(treedef, [next(rest) if value is None else value for value in values])
-    return tree.leaves(call_policy(cls, context, tree.unflatten(in_tree, inputs), options))
-
-
-@functools.cache
-def _signature(forward: Any) -> inspect.Signature:
-    signature = inspect.signature(forward)
-    return signature.replace(parameters=list(signature.parameters.values())[1:])
-
-
-def _arguments(cls: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Sort a call into positional arguments (defaults included) and keyword-only options."""
-    signature = _signature(cls.forward)
-    try:
-        bound = signature.bind(*args, **kwargs)
-    except TypeError as error:
-        raise PolicyError(f"{cls.__name__}: {error}; forward is {cls.__name__}{signature}") from None
-    bound.apply_defaults()
-    return bound.args, bound.kwargs
+    return tree.leaves(call_policy(cls, context, tree.unflatten(in_tree, inputs), options, replaces))
 
 
 def _option_arrays(options: dict[str, Any]) -> list[Array]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from neo_array import Array, PolicyError, primitive, tree
+from neo_array import Array, NoDerivative, PolicyError, primitive, tree
 from neo_array._bind import accumulate, is_differentiable
 from neo_array._levels import Args, Params, Recorder
+from neo_tape import _policy_raw
 from neo_tape._meta import Meta
+from neo_tape._policy_class import label
+from neo_tape._policy_returns import gradients_of, tangents_of
 from neo_tape._transpose import NotLinearError, transpose
 
 
@@ -28,15 +31,17 @@ class Rule:
         out_tree: Any,
         saved: list[Any],
         saved_tree: Any,
+        replaces: str | None,
     ) -> None:
         self.cls = cls
         self.name: str = cls.__name__
+        self.replaces = replaces  # the op that was called, if `rules` replaced it
         self.context: Any = type(policy.ctx)
         self.saves = hasattr(policy.ctx, "_saved")
         self.attributes = {k: v for k, v in vars(policy).items() if k not in ("ctx", "needs_grad")}
         for key, value in self.attributes.items():
             if any(type(x) is Array for x in tree.leaves(value)):
-                raise PolicyError(f"{self.name}.forward: kept an Array in self.{key}; use self.ctx.save(...)")
+                raise PolicyError(f"{label(cls, 'forward')}: kept an Array in self.{key}; use self.ctx.save(...)")
         self.in_tree, self.out_tree, self.saved_tree = in_tree, out_tree, saved_tree
         self.inputs = [Meta(x) if type(x) is Array else None for x in inputs]
         self.option_count = len(options)  # of those that hold Arrays
@@ -76,7 +81,7 @@ class Rule:
         """Return which arguments of `policy_call` the call was made with: inputs and options."""
         return range(len(self.numbers()) + self.option_count)
 
-    def instance(self, outputs: tuple[Array, ...], kept: tuple[Array, ...], wanted: list[bool]) -> Any:
+    def instance(self, method: str, outputs: tuple[Array, ...], kept: tuple[Array, ...], wanted: list[bool]) -> Any:
         """Rebuild the Policy for a call of backward or jvp."""
         policy = object.__new__(self.cls)
         vars(policy).update(self.attributes)
@@ -85,6 +90,7 @@ class Rule:
         leaves = [v if kind == "value" else places[kind][v] if places[kind] else None for kind, v in self.slots]
         if self.saves:
             policy.ctx._saved = tree.unflatten(self.saved_tree, leaves)
+        policy.ctx._rule = label(self.cls, method)
         flags = tree.unflatten(self.in_tree, wanted)
         policy.needs_grad = tuple(any(tree.leaves(argument)) for argument in flags)
         return policy
@@ -93,56 +99,27 @@ class Rule:
     def pull(
         self, cotangents: list[Array | None], outputs: tuple[Array, ...], kept: tuple[Array, ...], wanted: list[bool]
     ) -> list[Array | None]:
-        """Run backward and return one checked gradient per input leaf."""
-        policy = self.instance(outputs, kept, wanted)
-        given = [meta.zeros() if g is None else g for g, meta in zip(cotangents, self.outputs, strict=True)]
-        returned = policy.backward(tree.unflatten(self.out_tree, given))
-        arguments = tree.unflatten(self.in_tree, range(len(self.inputs)))
-        if not isinstance(returned, tuple) or len(returned) != len(arguments):
-            got = f"a tuple of {len(returned)}" if isinstance(returned, tuple) else type(returned).__name__
-            raise PolicyError(
-                f"{self.name}.backward: must return a tuple with one gradient for each of forward's {len(arguments)} "
-                f"positional arguments, got {got}"
-            )
-        gradients: list[Array | None] = [None] * len(self.inputs)
-        for position, (argument, gradient) in enumerate(zip(arguments, returned, strict=True)):
-            self._collect(position, argument, gradient, wanted, gradients)
-        return gradients
+        """Run backward and return one checked gradient per input leaf; None is zero, or was not wanted."""
+        policy = self.instance("backward", outputs, kept, wanted)
+        given = [self._missing(meta) if g is None else g for g, meta in zip(cotangents, self.outputs, strict=True)]
+        returned = self._run(policy, "backward", (tree.unflatten(self.out_tree, given),), (*cotangents, *kept))
+        return gradients_of(self.cls, returned, self.in_tree, self.inputs, wanted)
 
-    def _collect(
-        self, position: int, argument: Any, gradient: Any, wanted: list[bool], into: list[Array | None]
-    ) -> None:
-        numbers, treedef = tree.flatten(argument)
-        if gradient is None:
-            leaves: list[Any] = [None] * len(numbers)
-        else:
-            # None is a leaf here: it stands for a gradient that was left out
-            leaves = _leaves_like(argument, gradient)
-            if len(leaves) != len(numbers):
-                raise PolicyError(
-                    f"{self.name}.backward: the gradient of argument {position} has structure "
-                    f"{tree.structure(gradient)}, the argument {treedef}; they must be equal"
-                )
-        for number, leaf in zip(numbers, leaves, strict=True):
-            meta = self.inputs[number]
-            if leaf is None:
-                if wanted[number]:
-                    raise PolicyError(
-                        f"{self.name}.backward: returned None for argument {position}, which wants a gradient "
-                        f"({meta}); return zeros if it is zero, and check self.needs_grad before leaving one out"
-                    )
-            elif meta is not None and meta.differentiable:
-                if type(leaf) is not Array:
-                    raise PolicyError(
-                        f"{self.name}.backward: the gradient of argument {position} must be an Array, "
-                        f"got {type(leaf).__name__}"
-                    )
-                if Meta(leaf) != meta:
-                    raise PolicyError(
-                        f"{self.name}.backward: the gradient of argument {position} has {Meta(leaf)}, "
-                        f"the argument {meta}; they must be equal (sum over broadcast axes)"
-                    )
-                into[number] = leaf
+    def _missing(self, meta: Meta) -> Any:
+        """Return what stands for a derivative that did not arrive."""
+        if not self.cls.symbolic_zeros:
+            return meta.zeros()
+        return meta.zero() if meta.differentiable else NoDerivative(f"its dtype is {meta.dtype}")
+
+    def _run(self, policy: Any, method: str, given: tuple[Any, ...], known: tuple[Any, ...]) -> Any:
+        try:
+            if not self.cls.raw:
+                return getattr(policy, method)(*given)
+            _policy_raw.refuse_second_order(self.cls, known)
+            return _policy_raw.run_rule(self.cls, policy, method, given)
+        except Exception as error:
+            explain(error, self.cls, method)
+            raise
 
     # --- Forward mode ---
     def push(
@@ -152,20 +129,17 @@ class Rule:
         wanted = [t is not None for t in tangents]
         if hasattr(self.cls, "jvp"):
             full = [
-                (meta.zeros() if t is None else t) if meta is not None else None
+                None if meta is None else self._missing(meta) if t is None else t
                 for t, meta in zip(tangents, self.inputs, strict=True)
             ]
-            policy = self.instance(outputs, kept, wanted)
-            leaves, treedef = tree.flatten(policy.jvp(*tree.unflatten(self.in_tree, full)))
-            if treedef != self.out_tree or any(type(t) is not Array for t in leaves):
-                raise PolicyError(
-                    f"{self.name}.jvp: must return tangents with the structure of forward's output {self.out_tree}, "
-                    f"got {treedef}"
-                )
-            for t, meta in zip(leaves, self.outputs, strict=True):
-                if Meta(t) != meta:
-                    raise PolicyError(f"{self.name}.jvp: returned a tangent with {Meta(t)}, the output has {meta}")
-            return tuple(leaves)
+            policy = self.instance("jvp", outputs, kept, wanted)
+            returned = self._run(policy, "jvp", tree.unflatten(self.in_tree, full), (*tangents, *kept))
+            return tuple(tangents_of(self.cls, returned, self.out_tree, self.outputs))
+        if self.cls.raw:
+            raise PolicyError(
+                f"{self.name}: has raw = True, so its backward cannot be transposed for forward mode; define "
+                "jvp(self, *tangents), or write forward and backward with Arrays"
+            )
         try:
             return tuple(
                 transpose(
@@ -181,18 +155,10 @@ class Rule:
             ) from None
 
 
-def _leaves_like(argument: Any, gradient: Any) -> list[Any]:
-    """Return the gradient's leaves, None counting as one, if its structure is the argument's; else an empty list.
-
-    The argument holds numbers for its leaves; a None in it belongs to the structure, and must be None here too.
-    """
-    wanted, given = tree.fill_none(argument), tree.fill_none(gradient)
-    if tree.structure(wanted) != tree.structure(given):
-        return []
-    pairs = list(zip(tree.leaves(wanted), tree.leaves(given), strict=True))
-    if any(number is tree.HOLE and leaf is not tree.HOLE for number, leaf in pairs):
-        return []
-    return [None if leaf is tree.HOLE else leaf for number, leaf in pairs if number is not tree.HOLE]
+def explain(error: Exception, cls: Any, method: str) -> None:
+    """Say on an error that does not come from here whose rule it comes from."""
+    if not isinstance(error, PolicyError | NotLinearError):
+        error.add_note(f"raised in {label(cls, method)}")
 
 
 @primitive(multi=True)

@@ -10,7 +10,7 @@ from collections.abc import Collection, Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from neo_array import Array, LevelError
-from neo_array._levels import Args, Params, retain
+from neo_array._levels import Args, Params, current_stack, retain, set_stack
 from neo_tape._tape import Tape
 
 if TYPE_CHECKING:
@@ -100,10 +100,15 @@ class Recording(Tape):
     def run(self, arrays: Sequence[Array]) -> list[Array]:
         """Run the ops on these values of the inputs, and return the outputs. Nothing is held longer than it is used."""
         values: dict[int, Any] = dict(zip(self.inputs, arrays, strict=True))
-        for (op, args, sources, params, results), dying in zip(self.entries, self._dying, strict=True):
-            given = [values[i] if i else a for a, i in zip(args, sources, strict=True)]
-            values.update(zip(results, run_again(op, given, params), strict=True))
-            del given
-            for i in dying:
-                values.pop(i, None)
+        outer = current_stack()
+        try:
+            set_stack(outer.for_rules())  # what was to be replaced, was so when it was recorded
+            for (op, args, sources, params, results), dying in zip(self.entries, self._dying, strict=True):
+                given = [values[i] if i else a for a, i in zip(args, sources, strict=True)]
+                values.update(zip(results, run_again(op, given, params), strict=True))
+                del given
+                for i in dying:
+                    values.pop(i, None)
+        finally:
+            set_stack(outer)
         return [values[i] for i in self.outputs]

@@ -29,7 +29,7 @@ from neo_tape._bodies import (
 from neo_tape._captured import hiding_levels
 from neo_tape._meta import Meta
 from neo_tape._policy_batch import layers
-from neo_tape._program.derived import batch, pushforward
+from neo_tape._program.derived import batch, once, pushforward
 from neo_tape._program.program import Program
 from neo_tape._tape import Tape
 
@@ -196,7 +196,7 @@ class Body(ControlRule):
             return self
         inputs = self.program.inputs[self.constants :]
         outputs = (*self.program.outputs, *(inputs[i] for i in missing))
-        program = self.program.derived.setdefault(("saving", *missing), with_outputs(self.program, outputs))
+        program = once(self.program, ("saving", *missing), lambda: with_outputs(self.program, outputs))
         return replace(self, program=program, saved=(*self.saved, *missing))
 
     def stacks(self, outs: Sequence[Array]) -> dict[int, Array]:

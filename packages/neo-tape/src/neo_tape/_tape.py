@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from neo_array import Array
 from neo_array._bind import accumulate
-from neo_array._levels import Recorder, forget, retain
+from neo_array._levels import Recorder, current_stack, forget, retain, set_stack
 
 Cotangents: TypeAlias = dict[int, Array]
 
@@ -23,11 +23,13 @@ class Tape(Recorder):
         With `consume`, each entry is dropped before its rule runs, so that its residuals are freed on the way.
         """
         found: Cotangents = {}
-        for output, cotangent in zip(outputs, cotangents, strict=True):
-            accumulate(found, output, cotangent)
         entries = self.entries if consume else self.entries.copy()
+        outer = current_stack()
         retain(self)  # a donation, in another thread, say, shall leave alone what is still to be read
         try:
+            set_stack(outer.for_rules())
+            for output, cotangent in zip(outputs, cotangents, strict=True):
+                accumulate(found, output, cotangent)
             while entries:
                 entry = entries.pop()
                 target = entry[1]
@@ -38,6 +40,7 @@ class Tape(Recorder):
                     if any(g is not None for g in several):
                         entry[0](several, entry, found)
         finally:
+            set_stack(outer)
             entries.clear()
             if consume:
                 forget(self)

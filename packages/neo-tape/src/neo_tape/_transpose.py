@@ -41,8 +41,8 @@ class LinearTape(Tape):
 
 
 def is_zero(x: Array) -> bool:
-    """Tell whether all elements are zero, in all batches."""
-    other = x != 0
+    """Tell whether all elements are zero, or nan, as infinity times zero is; in all batches."""
+    other = (x != 0) & (x == x)
     while type(other._raw) is Batched:  # what holds the batches can be read
         other = other._raw.inner
     if is_described(other):  # nothing runs: only shapes are asked for

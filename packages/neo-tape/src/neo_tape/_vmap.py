@@ -61,21 +61,26 @@ class Vmap(BatchLevel, Level):
         rule = op.batch_rule or (batch_broadcasting(op) if op.kind == "elementwise" else None)
         if rule is None:
             raise DTypeError(f"{op.__name__}: cannot run under vmap: {op.batch_missing}")
+        out: Any
         try:
             set_stack(stack.below(index))
-            result, out_axes = rule(self.size, inner, axes, **params)
-            found = zip(result, out_axes, strict=True) if op.multi else ((result, out_axes),)
-            # a result that is the same for all examples gets an identity of its own, which the levels below see too
-            outs = tuple(alias.bind(r) if axis is None else self.wrap(r, axis) for r, axis in found)
+            result, at = rule(self.size, inner, axes, **params)
+            if op.multi:
+                out = tuple([self._result(r, axis) for r, axis in zip(result, at, strict=True)])
+            else:
+                out = self._result(result, at)
         except NeoError as error:
             shapes = ", ".join(str(a.shape) for a in args if type(a) is Array)
             error.add_note(f"{op.__name__}: under vmap, over {self.size} examples; one has the shapes {shapes}")
             raise
         finally:
             set_stack(stack)
-        out: Any = outs if op.multi else outs[0]
         show(stack, index + 1, op, args, params, out)
         return out
+
+    def _result(self, inner: Array, axis: int | None) -> Array:
+        """Return one example's array; what is the same for all has an identity of its own, which levels below see."""
+        return alias.bind(inner) if axis is None else wrap(Batched(inner, axis, self))
 
     def wrap(self, inner: Array, axis: int) -> Array:
         """Return the array of one example whose batch is `inner`."""

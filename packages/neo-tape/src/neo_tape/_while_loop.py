@@ -216,7 +216,7 @@ def _as_scan(rule: While, operands: Arrays, steps: Array, most: int) -> Arrays:
     """Return the last carry, by a scan as long as the longest of all examples; each keeps its own last value."""
     constants, carry = operands[: rule.constants], operands[rule.constants :]
     count = len(constants)
-    choose = Cond(rule.body, with_outputs(rule.body, rule.body.inputs[count:]), 0)
+    choose = Cond(rule.body, with_outputs(rule.body, rule.body.inputs[count:]))
 
     def step(*arrays: Array) -> Arrays:
         *given, i = arrays
@@ -357,7 +357,7 @@ def _each_its_steps(size: int, args: Any, axes: Any, rule: While) -> tuple[tuple
     of_condition, constants, carry = rule.split([filled(x, axis, size) for x, axis in zip(args, axes, strict=True)])
     test = batched(rule.condition, size, [0] * len(rule.condition.inputs), [*of_condition, *carry])
     body = batched(rule.body, size, [0] * len(rule.body.inputs), [*constants, *carry])
-    choose = Cond(body, with_outputs(body, body.inputs[len(constants) :]), 1)
+    choose = Cond(body, with_outputs(body, body.inputs[len(constants) :]))
     one, two = len(of_condition), len(of_condition) + len(constants)
 
     def step(*arrays: Array) -> Arrays:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from neo_array import Array, Device, DType
 from neo_array._dtypes import is_inexact
-from neo_array._levels import Params
+from neo_array._levels import Params, current_stack, set_stack
 from neo_tape._program.drawing import dot, mermaid
 from neo_tape._program.origins import Source
 from neo_tape._program.page import page
@@ -157,10 +157,15 @@ class Program:
         """
         values: dict[Var, Any] = dict(zip(self.inputs, arrays, strict=True))
         values.update(zip(self.hidden, self.captured if captured is None else captured, strict=True))
-        for equation, dying in zip(self.equations, self._dying, strict=True):
-            given = [values[x] if type(x) is Var else x for x in equation.operands]
-            values.update(zip(equation.outputs, run_again(equation.op, given, equation.params), strict=True))
-            del given
-            for v in dying:
-                del values[v]
+        outer = current_stack()
+        try:
+            set_stack(outer.for_rules())  # what was to be replaced, was so when it was traced
+            for equation, dying in zip(self.equations, self._dying, strict=True):
+                given = [values[x] if type(x) is Var else x for x in equation.operands]
+                values.update(zip(equation.outputs, run_again(equation.op, given, equation.params), strict=True))
+                del given
+                for v in dying:
+                    del values[v]
+        finally:
+            set_stack(outer)
         return [values[v] for v in self.outputs]

@@ -49,8 +49,8 @@ def params(equation: Equation) -> list[str]:
 
 
 def _rule(rule: Any) -> str:
-    name = getattr(rule, "name", None)
-    return name if isinstance(name, str) else str(rule)
+    name, replaces = getattr(rule, "name", None), getattr(rule, "replaces", None)
+    return str(rule) if not isinstance(name, str) else name if replaces is None else f"{name} for {replaces}"
 
 
 def _brief(value: object) -> str:
