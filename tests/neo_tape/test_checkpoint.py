@@ -411,7 +411,7 @@ def test_work_in_another_thread_needs_the_context() -> None:
             except LevelError as error:
                 results.append(error)
 
-        thread = threading.Thread(target=work)
+        thread = threading.Thread(target=contextvars.Context().run, args=(work,))
         thread.start()
         thread.join()
         return results[0]

@@ -206,6 +206,36 @@ def test_higher_derivatives_do_not_take_kept_values_for_constants(ran: list[str]
         )
 
 
+OPTIONS: Final[tuple[dict[str, Any], ...]] = ({}, {"save": "kept"}, {"budget_bytes": 30}, {"budget_bytes": 10**6})
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("nested", [False, True])
+def test_kept_values_of_a_closure_are_no_constants_to_a_level_outside(options: dict[str, Any], nested: bool) -> None:
+    """The gradient of sin(w) x by x is sin(w), whatever is kept; and its derivative by w is cos(w), in forward mode."""
+    w, x = na.asarray(np.array([0.3, 0.5])), na.asarray(np.array([1.0, 2.0]))
+    times: F = lambda w, x: nt.name(na.sin(w), "kept") * x
+    f: F = lambda w, x: checkpoint(lambda x: times(w, x))(x) if nested else times(w, x)
+    by_x: F = lambda w: grad(lambda x: checkpoint(lambda x: f(w, x), **options)(x).sum())(x)
+    jacobian: Any = nt.jacfwd(by_x)(w)
+    for tangent in (nt.jvp(by_x, (w,), (x,))[1], jacobian @ x):
+        np.testing.assert_allclose(tangent.numpy(), np.cos(w.numpy()) * x.numpy(), rtol=1e-14)
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_kept_values_of_what_a_vmap_does_not_map_are_no_constants_outside_of_it(options: dict[str, Any]) -> None:
+    x, y = na.reshape(big()[:6], (2, 3)), na.asarray(np.array([1.0, 2.0, 3.0]))
+
+    def f(x: Array, wrap: F) -> Array:
+        times: F = lambda row: nt.name(na.sin(x[0]), "kept") * row
+        each: Array = nt.vmap(lambda row: nt.vjp(wrap(times), row)[1](y)[0])(x)
+        return each.sum()  # 2 y sin(x[0])
+
+    got = grad(lambda x: checkpoint(lambda x: f(x, lambda g: checkpoint(g, **options)), **options)(x))(x)
+    expected = np.stack([2.0 * y.numpy() * np.cos(x[0].numpy()), np.zeros(3)])
+    np.testing.assert_allclose(got.numpy(), expected, rtol=1e-14)
+
+
 # --- What the budget is spent on ---
 def test_budget_goes_to_what_takes_the_most_work_for_its_size(ran: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A product of matrices is kept rather than the elementwise results before it."""

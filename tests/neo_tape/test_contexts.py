@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,7 +14,7 @@ import pytest
 
 import neo_array as na
 import neo_tape as nt
-from neo_array import Array, LevelError, _levels
+from neo_array import Array, LevelError, PolicyError, _levels
 from tests.neo_tape.levels import assert_nothing_open
 
 THREADS = 16
@@ -43,7 +44,7 @@ def test_work_under_copy_context_shares_the_open_tape() -> None:
 def test_watched_array_in_a_thread_without_the_context_raises(use: Callable[[Array], object]) -> None:
     def f(x: Array) -> Array:
         with ThreadPoolExecutor(1) as other:
-            other.submit(use, x).result()
+            other.submit(contextvars.Context().run, use, x).result()  # threads of Python 3.14t copy the context
         return x.sum()
 
     for derivative in (lambda: nt.grad(f)(vector(1.0, 2.0)), lambda: nt.jvp(f, (vector(1.0),), (vector(1.0),))):
@@ -55,7 +56,7 @@ def test_watched_array_in_a_thread_without_the_context_raises(use: Callable[[Arr
 def test_watched_array_in_a_thread_that_differentiates_itself_raises() -> None:
     def f(x: Array) -> Array:
         with ThreadPoolExecutor(1) as other:
-            other.submit(nt.grad(lambda y: (y * x).sum()), vector(1.0, 2.0)).result()
+            other.submit(contextvars.Context().run, nt.grad(lambda y: (y * x).sum()), vector(1.0, 2.0)).result()
         return x.sum()
 
     with pytest.raises(LevelError, match=r"multiply: argument 1 is being differentiated by a Tape of another thread"):
@@ -164,4 +165,156 @@ def test_context_that_outlives_the_tape_is_harmless() -> None:
     assert tape.entries == []  # a closed tape records no more
     assert contexts[0].run(nt.grad(f), vector(5.0)).item() == 10.0
     assert contexts[0].run(lambda: nt.jvp(f, (vector(5.0),), (vector(1.0),))[1].item()) == 10.0
+    assert_nothing_open()
+
+
+# --- Contexts that were copied earlier, and lack what was opened since ---
+def a_context_of(transform: Callable[[Callable[[Array], Array]], object]) -> contextvars.Context:
+    """Return a copy of the context inside a transform, which has ended since."""
+    found: list[contextvars.Context] = []
+
+    def f(x: Array) -> Array:
+        found.append(contextvars.copy_context())
+        return (x * x).sum()
+
+    transform(f)
+    return found[0]
+
+
+COPIED: dict[str, Callable[[Callable[[Array], Array]], object]] = {
+    "grad": lambda f: nt.grad(f)(vector(1.0)),
+    "jvp": lambda f: nt.jvp(f, (vector(1.0),), (vector(1.0),)),
+    "linearize": lambda f: nt.linearize(f, vector(1.0)),
+    "vmap": lambda f: nt.vmap(f)(na.ones((2, 1))),
+    "grad of checkpoint": lambda f: nt.grad(nt.checkpoint(f))(vector(1.0)),
+}
+
+
+@pytest.mark.parametrize("transform", COPIED)
+@pytest.mark.parametrize("outer", [False, True], ids=["alone", "under an outer tape"])
+def test_array_watched_by_a_level_opened_after_the_copy_raises(transform: str, outer: bool) -> None:
+    def derivatives(x: Array) -> Array:
+        stale = a_context_of(COPIED[transform])
+        for work in (lambda y: (y * y).sum(), lambda y: Twice(y).sum(), lambda y: nt.checkpoint(na.sin)(y).sum()):
+            for derivative in (
+                lambda y, work=work: nt.grad(lambda y: stale.run(work, y))(y),
+                lambda y, work=work: nt.jvp(lambda y: stale.run(work, y), (y,), (y,)),
+            ):
+                with pytest.raises(LevelError, match="of another thread or context"):
+                    derivative(vector(1.0, 2.0))
+        assert stale.run(nt.grad(lambda y: (y * y).sum()), vector(3.0)).item() == 6.0
+        return (x * x).sum()
+
+    assert nt.grad(derivatives)(vector(2.0)).item() == 4.0 if outer else derivatives(vector(2.0)).item() == 4.0
+    assert_nothing_open()
+
+
+@nt.function
+class Twice(nt.Policy):
+    def forward(self, x: Array) -> Array:
+        return x * 2.0
+
+    def backward(self, grad: Array) -> tuple[Array]:
+        return (grad * 2.0,)
+
+
+def test_context_copied_between_two_levels_lacks_the_inner_one() -> None:
+    def outer(x: Array) -> Array:
+        between = contextvars.copy_context()
+        assert between.run(lambda: (x * x).sum()).item() == 5.0
+        with pytest.raises(LevelError, match="argument 0 is being differentiated by a Tape of another"):
+            nt.grad(lambda y: between.run(lambda: (y * y).sum()))(x)
+        return between.run(lambda: (x * x).sum())
+
+    assert nt.grad(outer)(vector(1.0, 2.0)).numpy().tolist() == [2.0, 4.0]
+
+
+def test_context_copied_inside_a_checkpoint_lives_on() -> None:
+    copied: list[contextvars.Context] = []
+
+    def f(x: Array) -> Array:
+        copied.append(contextvars.copy_context())
+        return na.sin(x) * na.exp(x)
+
+    x = vector(0.3, 0.5)
+    expected = (np.cos(x.numpy()) + np.sin(x.numpy())) * np.exp(x.numpy())
+    _, pullback = nt.vjp(nt.checkpoint(f), x)
+
+    def later(y: Array) -> Array:
+        assert copied[0].run(lambda: (x * x).numpy().tolist()) == (x * x).numpy().tolist()
+        return y.sum()
+
+    nt.grad(later)(x)
+    np.testing.assert_allclose(pullback(na.ones_like(x))[0].numpy(), expected, rtol=1e-15)
+
+    def inside(y: Array) -> Array:  # the tape is open still, but was hidden when the context was copied
+        z = nt.checkpoint(f)(y)
+        with pytest.raises(LevelError, match="of another thread or context"):
+            copied[-1].run(lambda: y * y)
+        return z.sum()
+
+    np.testing.assert_allclose(nt.grad(inside)(x).numpy(), expected, rtol=1e-15)
+
+
+def test_context_copied_inside_a_policys_forward_lives_on() -> None:
+    copied: list[contextvars.Context] = []
+
+    @nt.function
+    class Copies(nt.Policy):
+        def forward(self, x: Array) -> Array:
+            copied.append(contextvars.copy_context())
+            return x * 2.0
+
+        def backward(self, grad: Array) -> tuple[Array]:
+            return (grad * 2.0,)
+
+    def f(x: Array) -> Array:
+        y = na.sin(Copies(x))
+        with pytest.raises(PolicyError, match=r"Copies\.forward: uses, in multiply"):
+            copied[0].run(lambda: y * y)
+        return y.sum()
+
+    np.testing.assert_allclose(nt.grad(f)(vector(0.5)).numpy(), 2 * np.cos([1.0]), rtol=1e-15)
+
+
+# --- Threads in the middle of one transform ---
+def test_threads_inside_one_checkpoint_share_its_recording_and_budget() -> None:
+    def f(x: Array) -> Array:
+        work = lambda k: na.sin(na.exp(na.tanh(x * k)))
+        with ThreadPoolExecutor(THREADS) as pool:
+            futures = [pool.submit(contextvars.copy_context().run, work, float(k)) for k in range(2 * THREADS)]
+            return sum((future.result() for future in futures), na.zeros_like(x))
+
+    x = vector(0.1, 0.2, 0.3)
+    expected = nt.grad(lambda x: f(x).sum())(x).numpy()
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for budget in (None, 0, 100, 1000) * 5:
+            found: Array = nt.grad(lambda x, b=budget: nt.checkpoint(f, budget_bytes=b)(x).sum())(x)
+            np.testing.assert_allclose(found.numpy(), expected, rtol=1e-13)
+    finally:
+        sys.setswitchinterval(before)
+
+
+def test_threads_inside_one_forward_mode_linearization_and_vmap() -> None:
+    def f(x: Array) -> Array:
+        work = lambda k: na.sin(na.exp(na.tanh(x * k)))
+        with ThreadPoolExecutor(THREADS) as pool:
+            futures = [pool.submit(contextvars.copy_context().run, work, float(k)) for k in range(2 * THREADS)]
+            return sum((future.result() for future in futures), na.zeros_like(x))
+
+    def alone(x: Array) -> Array:
+        return sum((na.sin(na.exp(na.tanh(x * float(k)))) for k in range(2 * THREADS)), na.zeros_like(x))
+
+    x = vector(0.1, 0.2, 0.3)
+    for transform in (
+        lambda f: nt.jvp(f, (x,), (x,))[1],
+        lambda f: nt.linearize(f, x)[1](x),
+        lambda f: nt.vmap(f)(x),
+        lambda f: nt.vmap(nt.grad(f))(x),
+        lambda f: nt.hvp(lambda x: f(x).sum(), x, x),
+        lambda f: nt.jacrev(f)(x),
+    ):
+        np.testing.assert_allclose(transform(f).numpy(), transform(alone).numpy(), rtol=1e-13)
     assert_nothing_open()

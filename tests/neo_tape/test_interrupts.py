@@ -97,7 +97,7 @@ PREAMBLE = """
 
     def assert_nothing_open() -> None:
         assert _levels.current_stack() is _levels.EMPTY
-        assert not [ref for ref in (*_levels.OPEN, *_levels.CROWD, *_levels.RETAINED) if ref() is not None]
+        assert not [ref for ref in (*_levels.OPEN, *_levels.RETAINED) if ref() is not None]
 
     x = na.asarray([0.1, 0.2, 0.3])
 """

@@ -10,12 +10,14 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+import numpy as np
 import pytest
 
 import neo_array as na
 import neo_tape as nt
 from neo_array import Array
 from tests.neo_tape.jax_float64 import jax_in_float64
+from tests.neo_tape.transforms import GRADIENTS
 
 NESTINGS: Final = [modes for depth in (1, 2, 3, 4) for modes in itertools.product(("grad", "jvp"), repeat=depth)]
 POINTS: Final = (0.7, -1.3, 0.4, 1.9)
@@ -143,3 +145,40 @@ def test_pullback_is_differentiated_by_an_outer_variable(mode: str) -> None:
         return pullback(x)[0]  # 2 x y g at y = x, g = x: 2 x**3
 
     assert neo_derivative(mode, f, na.asarray(2.0)).item() == 24.0
+
+
+# --- The same by all transforms ---
+DERIVATIVES: Final = ("grad", "jvp", "vjp", "linearize", "jacrev", "jacfwd", "hvp", "hessian", "linear_transpose")
+WRAPPED: Final = ("grad of checkpoint", "checkpoint of grad", "jacfwd of checkpoint", "vmap of grad", "grad of vmap")
+
+
+def derivative_by(name: str, f: Callable[[Array], Array], x: Array) -> Array:
+    found: Array = GRADIENTS[name](f, x)[0]
+    return found
+
+
+@pytest.mark.parametrize("outer", [*DERIVATIVES, *WRAPPED])
+def test_every_transform_inside_every_other_counts_each_variable_once(outer: str) -> None:
+    """d/dx x d/dy (x y + x**2 y**2) at y = x: the derivative of x**2 + 2 x**4."""
+    x = na.asarray(np.array(1.5))
+    for inner in (*DERIVATIVES, *WRAPPED):
+        f = lambda x, inner=inner: x * derivative_by(inner, lambda y: x * y + x * x * y * y, x)
+        assert derivative_by(outer, f, x).item() == pytest.approx(2 * 1.5 + 8 * 1.5**3, rel=1e-13), inner
+
+
+@pytest.mark.parametrize("outermost", ["grad", "linearize", "jacfwd", "hvp", "grad of checkpoint", "vmap of grad"])
+def test_three_transforms_inside_one_another(outermost: str) -> None:
+    """d/dx x d/dy y d/dz (x y z + z**2 y x) at z = y and y = x: the derivative of 2 x**3 + 6 x**4."""
+    x = na.asarray(np.array(0.5))
+    some = ("grad", "linearize", "jacrev", "hessian", "linear_transpose", "grad of checkpoint", "grad of vmap")
+    for middle, inner in itertools.product(some, repeat=2):
+
+        def f(x: Array, middle: str = middle, inner: str = inner) -> Array:
+            def g(y: Array) -> Array:
+                return y * derivative_by(inner, lambda z: x * y * z + z * z * y * x, y)
+
+            return x * derivative_by(middle, g, x)
+
+        # g(y) = y (x y + 2 x y**2), so that f(x) = x (2 x**2 + 6 x**3)
+        expected = 6 * 0.5**2 + 24 * 0.5**3
+        assert derivative_by(outermost, f, x).item() == pytest.approx(expected, rel=1e-12), (middle, inner)

@@ -184,3 +184,20 @@ def test_wrong_return_of_jvp(tangent: Callable[[Array], Any], message: str) -> N
 
     with pytest.raises(PolicyError, match=message):
         nt.jvp(Mine, (X,), (T,))
+
+
+def test_infinite_and_nan_derivatives_are_transposed() -> None:
+    """A square root has an infinite derivative at zero: its backward gives nan for a cotangent of zero."""
+
+    @nt.function
+    class Root(nt.Policy):
+        def forward(self, x: Array) -> Array:
+            self.ctx.save(x)
+            return na.sqrt(x)
+
+        def backward(self, grad: Array) -> tuple[Array]:
+            return (grad * 0.5 / na.sqrt(self.ctx.release[0]),)
+
+    x = na.asarray(np.array([0.0, 4.0, np.nan]))
+    for f in (Root, na.sqrt, nt.vmap(Root), nt.checkpoint(Root)):
+        np.testing.assert_array_equal(nt.jvp(f, (x,), (na.ones_like(x),))[1].numpy(), [np.inf, 0.25, np.nan])

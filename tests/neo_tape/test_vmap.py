@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import re
 import threading
 from collections import namedtuple
@@ -505,7 +506,7 @@ def test_another_thread_needs_the_context_of_the_vmap() -> None:
             except LevelError as error:
                 results.append(error)
 
-        t = threading.Thread(target=work)
+        t = threading.Thread(target=contextvars.Context().run, args=(work,))
         t.start()
         t.join()
 

@@ -9,12 +9,23 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from tests.neo_tape.compositions.description import Apply, Body, Constant, Custom, Derive, Mode, Step
+from tests.neo_tape.compositions.description import Again, Apply, Body, Constant, Custom, Derive, Map, Mode, Step
 from tests.neo_tape.compositions.operations import NEED_AXES, OPS, RULES
 
 Shape = tuple[int, ...]
+Axis = int | None
 SHAPES: Final[tuple[Shape, ...]] = ((), (3,), (2, 3), (3, 2), (3, 3), (1, 3), (3, 1))
 ARGUMENT_SHAPES: Final[tuple[Shape, ...]] = ((), (3,), (2, 3), (3, 3))
+REVERSE: Final[tuple[Mode, ...]] = ("grad", "vjp")
+FORWARD: Final[tuple[Mode, ...]] = ("jvp", "linearize", "hvp")
+MAPPED: Final[dict[Shape, tuple[int, ...]]] = {  # the axes over which to map, that leave a shape among SHAPES
+    (3,): (0,),
+    (2, 3): (0,),
+    (3, 2): (1,),
+    (3, 3): (0, 1),
+    (1, 3): (0,),
+    (3, 1): (1,),
+}
 _ON_NUMPY: Final = SimpleNamespace(xp=np, stop_gradient=lambda x: x, rules={"wrong sine": np.sin})
 
 
@@ -30,13 +41,13 @@ class RandomProgram:
 
 
 def random_program(seed: int) -> RandomProgram:
-    """Return the program of a seed: transforms nested to depth 1 to 4."""
+    """Return the program of a seed: transforms nested to depth 1 to 4, the outermost one a derivative."""
     rng = np.random.default_rng(seed)
-    growth = _Growth(rng, modes=("grad", "vjp") if rng.random() < 0.4 else ("grad", "vjp", "jvp"))
+    growth = _Growth(rng, modes=REVERSE if rng.random() < 0.4 else (*REVERSE, *FORWARD))
     depth = int(rng.choice((1, 2, 2, 3, 3, 4)))
     shapes = list(ARGUMENT_SHAPES)
     steps: list[Step] = []
-    growth.derive(steps, shapes, tuple(range(len(shapes))), depth)
+    growth.differentiate(steps, shapes, tuple(range(len(shapes))), depth)
     growth.combine(steps, shapes, range(len(ARGUMENT_SHAPES), len(shapes)))
     arguments = tuple(rng.normal(size=shape) for shape in ARGUMENT_SHAPES)
     body = Body(tuple(steps), len(shapes) - 1)
@@ -49,8 +60,9 @@ class _Growth:
     def __init__(self, rng: np.random.Generator, modes: tuple[Mode, ...]) -> None:
         self.rng = rng
         self.modes = modes
-        self.forward_mode = "jvp" in modes
+        self.forward_mode = modes != REVERSE
         self.rules: set[str] = set()
+        self.in_checkpoints = 0
 
     def body(self, shapes: list[Shape], start: int, depth: int, result: Shape | None) -> Body:
         """Return a body of some steps, a transform among them if there is depth left.
@@ -63,7 +75,9 @@ class _Growth:
         for number in range(count):
             if number == nested_at:
                 own = range(start, len(shapes))
-                self.derive(steps, shapes, tuple(map(int, self.rng.choice(own, size=self.rng.integers(1, 3)))), depth)
+                self.transform(
+                    steps, shapes, tuple(map(int, self.rng.choice(own, size=self.rng.integers(1, 3)))), depth
+                )
             elif self.rng.random() < 0.35:
                 self.custom(steps, shapes, start)
             else:
@@ -76,19 +90,56 @@ class _Growth:
             shapes.append(result)
         return Body(tuple(steps), len(shapes) - 1)
 
-    def derive(self, steps: list[Step], shapes: list[Shape], inputs: tuple[int, ...], depth: int) -> None:
+    def transform(self, steps: list[Step], shapes: list[Shape], inputs: tuple[int, ...], depth: int) -> None:
         """Append a transform at these values; the same one may be given twice."""
+        kind = self.rng.random()
+        if kind < 0.28 and any(shapes[i] for i in inputs):
+            self.map(steps, shapes, inputs, depth)
+        elif kind < 0.45:
+            self.again(steps, shapes, inputs, depth)
+        else:
+            self.differentiate(steps, shapes, inputs, depth)
+
+    def map(self, steps: list[Step], shapes: list[Shape], inputs: tuple[int, ...], depth: int) -> None:
+        """Append a vmap over one axis of those values that have one of the chosen size."""
+        sizes = [shapes[i][axis] for i in inputs for axis in MAPPED.get(shapes[i], ())]
+        size = int(self.rng.choice(sizes))
+        axes: list[Axis] = []
+        inner = list(shapes)
+        for i in inputs:
+            fitting = [axis for axis in MAPPED.get(shapes[i], ()) if shapes[i][axis] == size]
+            mapped = bool(fitting) and (self.rng.random() < 0.8 or all(axis is None for axis in axes))
+            axis = int(self.rng.choice(fitting)) if mapped else None
+            inner.append(shapes[i] if axis is None else shapes[i][:axis] + shapes[i][axis + 1 :])
+            axes.append(axis if axis is None or self.rng.random() < 0.7 else axis - len(shapes[i]))
+        result = (3,) if size < 3 or self.rng.random() < 0.7 else ()
+        body = self.body(inner, len(shapes), depth - 1, result)
+        out_axis = int(self.rng.integers(len(result) + 1))
+        steps.append(Map(inputs, tuple(axes), out_axis - (len(result) + 1 if self.rng.random() < 0.3 else 0), body))
+        shapes.append((*result[:out_axis], size, *result[out_axis:]))
+
+    def again(self, steps: list[Step], shapes: list[Shape], inputs: tuple[int, ...], depth: int) -> None:
+        """Append a checkpoint, with or without a budget."""
+        inner = [*shapes, *(shapes[i] for i in inputs)]
+        self.in_checkpoints += 1
+        body = self.body(inner, len(shapes), depth - 1, None)
+        self.in_checkpoints -= 1
+        steps.append(Again(inputs, None if self.rng.random() < 0.6 else int(self.rng.integers(200)), body))
+        shapes.append(inner[-1])
+
+    def differentiate(self, steps: list[Step], shapes: list[Shape], inputs: tuple[int, ...], depth: int) -> None:
+        """Append a derivative."""
         mode = self.modes[int(self.rng.integers(len(self.modes)))]
         given = [shapes[i] for i in inputs]
         wanted = shapes[int(self.rng.integers(len(shapes)))]
-        result: Shape | None = {"grad": (), "vjp": wanted, "jvp": None}[mode]
-        like: list[Shape] = {"grad": [], "vjp": [wanted], "jvp": given}[mode]
+        result: Shape | None = {"grad": (), "hvp": (), "vjp": wanted}.get(mode)
+        like: list[Shape] = {"grad": [], "vjp": [wanted]}.get(mode, given)
         along = tuple(self.like(steps, shapes, shape) for shape in like)
         inner = [*shapes, *given]
         body = self.body(inner, len(shapes), depth - 1, result)
         out = inner[-1]
         steps.append(Derive(mode, inputs, along, body))
-        shapes.extend([out, out] if mode == "jvp" else [out, *given])
+        shapes.extend([out, out] if mode in ("jvp", "linearize") else [out, *given])
 
     def like(self, steps: list[Step], shapes: list[Shape], shape: Shape) -> int:
         """Return the number of a value of this shape: one there is, or a new constant."""
@@ -123,7 +174,10 @@ class _Growth:
             rule = RULES[name]
             args = tuple(self.pick(shapes, start) for _ in range(_arity(rule.forward) - 1))
             given = [shapes[i] for i in args]
-            if (rule.push is None and self.forward_mode) or (len(set(given)) > 1 and name != "wrong matmul"):
+            # a backward that is not linear is not the same for two halves of a cotangent: what runs twice would show
+            if (rule.push is None and (self.forward_mode or self.in_checkpoints)) or (
+                len(set(given)) > 1 and name != "wrong matmul"
+            ):
                 continue
             if name == "wrong matmul" and (min(map(len, given)) < 2 or given[0][-1] != given[1][-2]):
                 continue

@@ -41,6 +41,20 @@ class Neo:
     def jvp(self, f: Callable[..., Array], primals: Value, tangents: Value, /) -> Value:
         return nt.jvp(f, primals, tangents)
 
+    def linearize(self, f: Callable[..., Array], primals: Value, tangents: Value, /) -> Value:
+        linearize: Any = nt.linearize
+        out, push = linearize(f, *primals)
+        return out, push(*tangents)
+
+    def hvp(self, f: Callable[..., Array], primals: Value, vectors: Value, /) -> Value:
+        return nt.hvp(lambda primals: f(*primals), primals, vectors)
+
+    def vmap(self, f: Callable[..., Array], in_axes: tuple[int | None, ...], out_axis: int, /) -> Callable[..., Value]:
+        return nt.vmap(f, in_axes, out_axis)
+
+    def checkpoint(self, f: Callable[..., Array], budget_bytes: int | None, /) -> Callable[..., Value]:
+        return nt.checkpoint(f, budget_bytes=budget_bytes)
+
     def _policy(self, rule: CustomRule) -> Callable[..., Value]:
         library = self
 
@@ -88,6 +102,18 @@ class Jax:
 
     def jvp(self, f: Callable[..., Value], primals: Value, tangents: Value, /) -> Value:
         return self.jax.jvp(f, primals, tangents)
+
+    linearize = jvp
+
+    def hvp(self, f: Callable[..., Value], primals: Value, vectors: Value, /) -> Value:
+        return self.jax.jvp(self.jax.grad(f, tuple(range(len(primals)))), primals, vectors)[1]
+
+    def vmap(self, f: Callable[..., Value], in_axes: tuple[int | None, ...], out_axis: int, /) -> Callable[..., Value]:
+        mapped: Callable[..., Value] = self.jax.vmap(f, in_axes, out_axis)
+        return mapped
+
+    def checkpoint(self, f: Callable[..., Value], budget_bytes: int | None, /) -> Callable[..., Value]:
+        return f  # what is computed again is a matter of memory alone
 
     def _saved(self, rule: CustomRule, args: tuple[Value, ...], out: Value) -> tuple[Value, ...]:
         return (*rule.forward(self, *args)[1], *((out,) if rule.saves_output else ()))

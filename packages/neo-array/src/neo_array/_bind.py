@@ -17,7 +17,7 @@ from neo_array._device import Device
 from neo_array._dtypes import DType, Scalar
 from neo_array._errors import DeviceError, DTypeError, LevelError, NeoError, ShapeError
 from neo_array._levels import (
-    CROWD,
+    COMPLETE,
     EMPTY,
     OPEN,
     RETAINED,
@@ -158,7 +158,7 @@ def bind_general(op: Op, *args: Any, **params: Any) -> Any:
 def _finish(op: Op, args: Args, params: Params, raw: Any) -> Any:
     out = tuple(wrap(r) for r in raw) if op.multi else wrap(asraw(raw))
     stack = current_stack()
-    if OPEN and (stack is EMPTY or CROWD):
+    if OPEN and stack.mark is not COMPLETE[0]:
         check_strangers(stack, op, args)
     show(stack, 0, op, args, params, out)
     return out
@@ -429,7 +429,7 @@ def accumulate(grads: dict[int, Array], target: int, cotangent: Array) -> None:
 
 NAMES: Final[dict[str, Any]] = {
     "Array": Array,
-    "CROWD": CROWD,
+    "COMPLETE": COMPLETE,
     "EMPTY": EMPTY,
     "INEXACT": backends.INEXACT,
     "OPEN": OPEN,

@@ -114,7 +114,7 @@ def generate_bind(op: Primitive[..., Any], names: dict[str, Any], *, method: boo
         "    if _OPEN:",  # else no level is open anywhere
         *([] if op.multi else ["        _out._id = _next_id()"]),
         "        _stack = _current_stack()",
-        "        if _stack is _EMPTY or _CROWD:",
+        "        if _stack.mark is not _COMPLETE[0]:",
         f"            _check_strangers(_stack, _op, {arguments})",
         "        if _stack.recorders:",
         "            if _stack.levels:",

@@ -119,21 +119,24 @@ class Stack:
     """The open levels of a context, outermost first.
 
     `chain` also holds those that are hidden while a rule runs: an array that they watch is no stranger.
+    `mark` is an object that stands for the chain, and is compared by identity.
     `replacing` holds where functions call ops, not where a rule does: a stack made for a rule has none.
     """
 
-    __slots__ = ("_below", "chain", "levels", "recorders", "replacing")
+    __slots__ = ("_below", "chain", "levels", "mark", "recorders", "replacing")
 
     def __init__(
         self,
         levels: tuple[Level, ...],
         chain: tuple[Level, ...],
+        mark: object,
         *,
         recorders: bool | None = None,
         replacing: Replacing | None = None,
     ) -> None:
         self.levels = levels
         self.chain = chain
+        self.mark = mark
         self.recorders = replacing is None and (all(map(_only_records, levels)) if recorders is None else recorders)
         self.replacing = replacing
         self._below: dict[int, Stack] = {}
@@ -142,25 +145,31 @@ class Stack:
         """Return the stack with only the levels outside level `index` active; it is kept, since every op may ask."""
         found = self._below.get(index)
         if found is None:
-            found = self._below[index] = Stack(self.levels[:index], self.chain)
+            found = self._below[index] = self.with_active(self.levels[:index])
         return found
 
     def for_rules(self) -> Stack:
         """Return the stack in which derivative rules run: the same levels, and no op is replaced."""
-        return self if self.replacing is None else Stack(self.levels, self.chain)
+        return self if self.replacing is None else self.with_active(self.levels)
+
+    def with_active(self, levels: tuple[Level, ...], *, replacing: Replacing | None = None) -> Stack:
+        """Return the stack with other levels active: what its context has entered stays the same."""
+        return Stack(levels, self.chain, self.mark, replacing=replacing)
 
 
-EMPTY: Final = Stack((), ())
+EMPTY: Final = Stack((), (), object())
 _stack: ContextVar[Stack] = ContextVar("neo_array_levels", default=EMPTY)
 current_stack = _stack.get
 set_stack = _stack.set
 
-# Process-wide: weak references to every open level, and those that were opened beside a level of another context.
-# Read them through .copy(), one step: tuple(...) may collect garbage on its way, and callbacks change the sets.
+# Process-wide: weak references to every open level, and the mark of the chain that has all of them, if any has. An op
+# under another chain looks for arrays that a level of another context watches: one of another thread, or one that was
+# opened after this context was copied.
+# Read the sets through .copy(), one step: tuple(...) may collect garbage on its way, and callbacks change the sets.
 OPEN: Final[set[weakref.ref[Level]]] = set()
-CROWD: Final[set[weakref.ref[Level]]] = set()
+COMPLETE: Final[list[object]] = [EMPTY.mark]  # one item
 RETAINED: Final[set[weakref.ref[Level]]] = set()  # closed tapes whose entries a pullback still needs
-_register_lock = threading.Lock()
+_register_lock = threading.RLock()  # a signal handler or finalizer may come in between, and differentiate itself
 
 
 def entered(level: Level) -> Stack:
@@ -180,13 +189,15 @@ def entered(level: Level) -> Stack:
     `set_stack` is one call into C, and nothing can come between `finally` and it.
     """
     outer = current_stack()
+    recorders = outer.recorders and _only_records(level)
+    stack = Stack(
+        (*outer.levels, level), (*outer.chain, level), object(), recorders=recorders, replacing=outer.replacing
+    )
     ref = level._ref = weakref.ref(level, OPEN.discard)  # for a level that is never left
     with _register_lock:
-        if OPEN and any(known() not in outer.chain for known in OPEN.copy()):
-            CROWD.add(ref)
         OPEN.add(ref)
-    recorders = outer.recorders and _only_records(level)
-    return Stack((*outer.levels, level), (*outer.chain, level), recorders=recorders, replacing=outer.replacing)
+        _find_complete(stack)
+    return stack
 
 
 def replacing(scope: Replacing) -> Stack:
@@ -197,15 +208,20 @@ def replacing(scope: Replacing) -> Stack:
     outer = current_stack()
     ref = scope._ref = weakref.ref(scope, OPEN.discard)
     OPEN.add(ref)
-    return Stack(outer.levels, (*outer.chain, scope), replacing=scope)
+    return Stack(outer.levels, (*outer.chain, scope), outer.mark, replacing=scope)  # no array is strange without it
 
 
 def left(level: Level) -> None:
-    """Close a level and take it off the register."""
+    """Close a level, which is current no more, and take it off the register."""
     level.close()
-    ref = getattr(level, "_ref", None)  # None: interrupted before it was registered
-    OPEN.discard(ref)
-    CROWD.discard(ref)
+    OPEN.discard(getattr(level, "_ref", None))  # None: interrupted before it was registered
+    with _register_lock:
+        _find_complete(current_stack())
+
+
+def _find_complete(stack: Stack) -> None:
+    found = [level for ref in OPEN.copy() if (level := ref()) is not None and type(level) is not Replacing]
+    COMPLETE[0] = stack.mark if all(level in stack.chain for level in found) else None
 
 
 def retain(level: Level) -> None:

@@ -18,8 +18,8 @@ from neo_tape._from_torch import from_torch as from_torch
 from neo_tape._gradients import grad as grad
 from neo_tape._gradients import value_and_grad as value_and_grad
 from neo_tape._guards import GuardError as GuardError
-from neo_tape._jacobians import hessian as hessian
-from neo_tape._jacobians import hvp as hvp
+from neo_tape._hessians import hessian as hessian
+from neo_tape._hessians import hvp as hvp
 from neo_tape._jacobians import jacfwd as jacfwd
 from neo_tape._jacobians import jacrev as jacrev
 from neo_tape._linearize import linear_transpose as linear_transpose

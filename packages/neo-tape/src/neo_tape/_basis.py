@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from neo_array import Array, DTypeError, NeoError, ShapeError, asarray, eye, reshape, stack, tree, zeros
+from neo_array import Array, DTypeError, NeoError, ShapeError, asarray, eye, reshape, stack, tree, zeros, zeros_like
 from neo_array._bind import is_differentiable
-from neo_tape._inputs import Inputs
+from neo_tape._inputs import Inputs, own_zero
 from neo_tape._vmap import vmap
 
 
@@ -50,10 +50,23 @@ def structured(inputs: Inputs, y: Array, blocks: Any) -> Any:
 
     def of(leaf: Any) -> Any:
         if type(leaf) is not Array:
-            return type(leaf)(0) if isinstance(leaf, int | np.integer | np.bool_) else leaf
+            return own_zero(leaf)
         return next(rest) if is_differentiable(leaf) else zero_block(y, leaf, leaf)
 
     return tree.unflatten(inputs.treedef, list(map(of, inputs.leaves)))
+
+
+def constant(y: Any, inputs: object) -> Any:
+    """Return the derivatives, in the structure of the inputs, of an output that has none: zeros of its own kind."""
+
+    def of(x: Any) -> Any:
+        if type(x) is Array:
+            return zero_block(y, x, y) if type(y) is Array else own_zero(y)
+        if isinstance(x, float | complex | np.inexact):
+            return zeros_like(y) if type(y) is Array else own_zero(y)
+        return own_zero(x)
+
+    return tree.tree_map(of, inputs)
 
 
 def zero_block(y: Array, x: Array, like: Array) -> Array:

@@ -15,7 +15,7 @@ import numpy as np
 from neo_array import Array, DTypeError, asarray, broadcast_to, tree, zeros
 from neo_array._array import wrap
 from neo_array._bind import is_differentiable, top_batched
-from neo_array._levels import CROWD, EMPTY, OPEN, Stack, check_strangers, current_stack, set_stack, show
+from neo_array._levels import COMPLETE, OPEN, check_strangers, current_stack, set_stack, show
 from neo_array.backends import is_raw
 from neo_tape._captured import hiding_levels
 from neo_tape._meta import Meta
@@ -168,13 +168,13 @@ class ControlRule:
             return list(level.bind(self.op, tuple(arrays), {"rule": self}))
         stack = current_stack()
         try:
-            set_stack(Stack((), stack.chain))
+            set_stack(stack.with_active(()))
             with np.errstate(all="ignore"):  # inf and nan of a branch that is not taken are nobody's business
                 found = self.compute([wrap(x._raw) for x in arrays])
         finally:
             set_stack(stack)
         outs = tuple([wrap(x._raw) for x in found])
-        if OPEN and (stack is EMPTY or CROWD):
+        if OPEN and stack.mark is not COMPLETE[0]:
             check_strangers(stack, self.op, tuple(arrays))
         show(stack, 0, self.op, tuple(arrays), {"rule": self}, outs)
         return list(outs)

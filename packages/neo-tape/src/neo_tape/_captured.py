@@ -138,7 +138,7 @@ def noticing_uses(f: Callable[[], R], arguments: Sequence[Array]) -> tuple[R, bo
 
 def _only_batches(stack: Stack) -> Stack:
     vmaps = tuple(level for level in stack.levels if isinstance(level, BatchLevel))
-    return Stack(vmaps, stack.chain, replacing=stack.replacing)
+    return stack.with_active(vmaps, replacing=stack.replacing)
 
 
 def capture(f: Function, x: Sequence[Array]) -> tuple[Captured, list[Array]]:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, overload
 from typing_extensions import ParamSpec
 
 from neo_array import DTypeError, ShapeError
-from neo_array._levels import Level, Stack, current_stack, entered, left, set_stack
+from neo_array._levels import Level, current_stack, entered, left, set_stack
 from neo_array._payloads import BatchLevel
 from neo_tape._inside import Inside, checkpoint_call
 from neo_tape._keeping import Keep
@@ -163,7 +163,7 @@ def _hide(f: Callable[[], R], keep: Keep) -> R:
     try:
         for recording in recordings:
             set_stack(entered(recording))
-        set_stack(Stack(tuple(levels), (*stack.chain, *recordings), replacing=stack.replacing))
+        set_stack(current_stack().with_active(tuple(levels), replacing=stack.replacing))
         result = f()
         arguments = {id(recording): recording.conclude() for recording in recordings}
     finally:

@@ -14,7 +14,7 @@ from neo_array._array import wrap
 from neo_array._batching import Axes, Batch, filled
 from neo_array._bind import accumulate, is_differentiable, top_batched
 from neo_array._described import is_described
-from neo_array._levels import CROWD, EMPTY, OPEN, Args, Params, Recorder, check_strangers, current_stack, show
+from neo_array._levels import COMPLETE, OPEN, Args, Params, Recorder, check_strangers, current_stack, show
 from neo_tape import _torch_functions as functions
 from neo_tape._torch_functions import Base, Function, Pull, Push, UserFunction
 
@@ -55,7 +55,7 @@ class Call:
             )
         out = tuple(map(wrap, self._run(self._given)))
         stack = current_stack()
-        if OPEN and (stack is EMPTY or CROWD):
+        if OPEN and stack.mark is not COMPLETE[0]:
             check_strangers(stack, torch_call, args)
         show(stack, 0, torch_call, args, {"rule": self}, out)
         return out

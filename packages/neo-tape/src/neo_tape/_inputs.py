@@ -52,7 +52,12 @@ class Inputs:
         if type(leaf) is Array:
             gradient = found.get(leaf._id)
             return zeros_like(leaf) if gradient is None else gradient
-        return type(leaf)(0) if isinstance(leaf, int | np.integer | np.bool_) else leaf
+        return own_zero(leaf)
+
+
+def own_zero(leaf: Any) -> Any:
+    """Return the derivative of a leaf that is no Array: a number's own zero, or else the leaf itself."""
+    return type(leaf)(0) if isinstance(leaf, int | float | complex | np.number | np.bool_) else leaf
 
 
 def _refuse(values: object, leaf: Any, who: str) -> NoReturn:

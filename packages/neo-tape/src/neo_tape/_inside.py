@@ -8,18 +8,31 @@ that are still alive. So closures, and what leaves the function by another way t
 from __future__ import annotations
 
 import functools
+import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from neo_array import Array, Device, DType, alias, backends, broadcast_to, primitive
 from neo_array._array import wrap
 from neo_array._bind import accumulate, is_differentiable
-from neo_array._levels import Args, Level, Params, Recorder, Stack, current_stack, entered, left, set_stack
+from neo_array._levels import (
+    Args,
+    Level,
+    Params,
+    Recorder,
+    Stack,
+    check_strangers,
+    current_stack,
+    entered,
+    left,
+    set_stack,
+)
 from neo_tape._guards import Guard, guard
 from neo_tape._keeping import Keep, Kept
 from neo_tape._meta import Meta
 from neo_tape._planning import must_run
+from neo_tape._policy_batch import layers
 from neo_tape._program.trace import Trace
 from neo_tape._recording import Recording, has_effect, operands, run_again
 from neo_tape._tangent import Tangent
@@ -37,7 +50,20 @@ class Inside(Recording):
     Its rule as an op is to run again, under a level of its own, with everything hidden that was hidden then.
     """
 
-    __slots__ = ("_closures", "_hide", "_made", "_metas", "_plans", "derived", "hidden", "kept", "outs", "produced")
+    __slots__ = (
+        "_closures",
+        "_concluded",
+        "_hide",
+        "_lock",
+        "_made",
+        "_metas",
+        "_plans",
+        "derived",
+        "hidden",
+        "kept",
+        "outs",
+        "produced",
+    )
 
     def __init__(self, keep: Keep, hide: Hide) -> None:
         super().__init__([])
@@ -47,6 +73,8 @@ class Inside(Recording):
         self.outs: tuple[Array, ...] = ()
         self.derived: tuple[bool, ...] = ()
         self._hide = hide
+        self._lock = threading.RLock()  # threads that inherit the context record here too
+        self._concluded = False
         self._closures: dict[int, Array] = {}
         self._made: list[weakref.ref[Array]] = []
         self._metas: dict[int, Meta] = {}
@@ -81,6 +109,13 @@ class Inside(Recording):
         return array._id in self.produced or any(owns(level, array) for level in self.hidden)
 
     def see(self, stack: Stack, index: int, op: Op, args: Args, params: Params, out: Any) -> None:
+        with self._lock:
+            if self._concluded:  # the context was copied inside, and lives on: what was hidden then would see nothing
+                check_strangers(Stack(stack.levels, stack.levels, None), op, args)
+            else:
+                self._record(op, args, params, out)
+
+    def _record(self, op: Op, args: Args, params: Params, out: Any) -> None:
         given = operands(op, args, params)
         self.add(op, given, tuple(map(self._source, given)), params, out)
         self.kept.offer(op, given, params, out)
@@ -113,6 +148,8 @@ class Inside(Recording):
 
     def conclude(self) -> tuple[Array, ...]:
         """Find what is alive of all that was made, drop what it does not need, and return the arguments."""
+        with self._lock:
+            self._concluded = True
         nested = any(isinstance(level, Inside | Trace) for level in self.hidden)  # it shall know constants too, as made
         alive = [x for ref in self._made if (x := ref()) is not None and (nested or x._id in self.watched)]
         self.outs = tuple(alive)
@@ -149,11 +186,25 @@ class Inside(Recording):
     def pull(self, cotangents: list[Array | None], arrays: tuple[Array, ...], wanted: list[bool]) -> list[Array | None]:
         """Run again under a tape, and walk back."""
         found: list[Array | None]
-        if any(owns(level, x) for level in current_stack().levels for x in arrays):
+        if self._concerns_levels(arrays):
             found = self._hide(lambda: self._walk(cotangents, arrays, wanted, self._run_all), self.kept.keep)
         else:
             found = self._walk(cotangents, arrays, wanted, self._run_needed)
         return found
+
+    def _concerns_levels(self, arrays: tuple[Array, ...]) -> bool:
+        """Tell whether an open level follows what is computed again: what was kept would be a constant to it."""
+        levels = current_stack().levels
+        used = (*arrays, *self._constants()) if levels and self.kept.values else arrays
+        return any(owns(level, each) for level in levels for x in used for each in layers(x))
+
+    def _constants(self) -> Iterator[Array]:
+        """Go over the Arrays that the call used and that no hidden level knew; a level outside may know them."""
+        for _, args, _, params, _ in self.entries:
+            yield from (a for a in args if type(a) is Array)
+            rule = params.get("rule")
+            if isinstance(rule, Inside):
+                yield from rule._constants()
 
     def push(self, tangents: tuple[Array | None, ...], arrays: tuple[Array, ...]) -> tuple[Array | None, ...]:
         """Run again with tangents."""

@@ -1,4 +1,4 @@
-"""Whole Jacobians: `jacrev`, `jacfwd`, `hessian`, and the product with a Hessian, `hvp`.
+"""Whole Jacobians: `jacrev` and `jacfwd`.
 
 A Jacobian is the pullback of every basis cotangent, or the pushforward of every basis tangent, in chunks under vmap.
 """
@@ -6,19 +6,25 @@ A Jacobian is the pullback of every basis cotangent, or the pushforward of every
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import Any, Concatenate
+from typing import Any
 
 from neo_array import Array, concat, reshape, tree, zeros_like
 from neo_array._bind import is_differentiable
 from neo_array._levels import current_stack, entered, left, set_stack
-from neo_tape._basis import Options, check_complex, checked_options, checked_outputs, over_basis, structured, zero_block
-from neo_tape._gradients import A, P, _forget_annotations, _selection, grad
+from neo_tape._basis import (
+    Options,
+    check_complex,
+    checked_options,
+    checked_outputs,
+    over_basis,
+    structured,
+    zero_block,
+)
+from neo_tape._gradients import _forget_annotations, _selection
 from neo_tape._inputs import Inputs
-from neo_tape._jacobian_types import Hessian, Jacobian
+from neo_tape._jacobian_types import Jacobian
 from neo_tape._linearize import linearize
-from neo_tape._meta import Meta
-from neo_tape._products import _like, _split_aux, jvp
+from neo_tape._products import _split_aux
 from neo_tape._tape import Tape
 
 
@@ -87,59 +93,6 @@ def jacfwd(
         [1.0, 2.0]
     """
     return _forward(f, argnums, argnames, checked_options(Options("jacfwd", has_aux, holomorphic, chunk_size)))
-
-
-def _hessian(f: Hessian) -> Hessian:
-    return f
-
-
-@_hessian
-def hessian(
-    f: Any,
-    argnums: Any = 0,
-    *,
-    argnames: Any = None,
-    has_aux: bool = False,
-    holomorphic: bool = False,
-    chunk_size: int | None = None,
-) -> Any:
-    """Return a function that computes f's second derivatives, forward over reverse: `jacfwd(jacrev(f))`.
-
-    Arguments are as for `jacrev`. The result has the structure of the arguments inside that of the arguments (inside
-    that of the output), and Arrays of shape `output.shape + argument1.shape + argument2.shape`.
-
-    Example:
-        >>> from neo_array import asarray
-        >>> hessian(lambda x: x[0] * x[0] * x[1])(asarray([1.0, 2.0])).numpy().tolist()
-        [[4.0, 2.0], [2.0, 0.0]]
-    """
-    options = checked_options(Options("hessian", has_aux, holomorphic, chunk_size))
-    return _forward(_reverse(f, argnums, argnames, options), argnums, argnames, options)
-
-
-def hvp(f: Callable[Concatenate[A, P], Array], x: A, v: A, /, *args: P.args, **kwargs: P.kwargs) -> A:
-    """Return the product of the Hessian of f at x with v, forward over reverse; the Hessian itself is never there.
-
-    Args:
-        f: a function to a real scalar, as for `grad`.
-        x: its first argument, by which it is differentiated; any pytree.
-        v: a vector with the structure, shapes and dtypes of x.
-        args: its other arguments.
-
-    Example:
-        >>> from neo_array import asarray
-        >>> hvp(lambda x: (x * x * x).sum(), asarray([1.0, 2.0]), asarray([1.0, 1.0])).numpy().tolist()
-        [6.0, 12.0]
-    """
-    leaves, treedef = tree.flatten(x)
-    given = tree.match(treedef, x, v, "hvp: the vector must have the argument's structure;")
-    checked = [
-        _like(t, Meta(a), "hvp", "vector", "argument") if type(a) is Array and is_differentiable(a) else t
-        for a, t in zip(leaves, given, strict=True)
-    ]
-    gradient: Any = grad(f)
-    tangent: A = jvp(lambda x: gradient(x, *args, **kwargs), (x,), (tree.unflatten(treedef, checked),))[1]
-    return tangent
 
 
 # --- Reverse mode: a row of the Jacobian for each element of the output ---

@@ -11,7 +11,7 @@ from typing_extensions import TypeVarTuple, Unpack
 from neo_array import Array, LevelError, tree, zeros_like
 from neo_array._bind import is_differentiable
 from neo_array._levels import Args, Params, Stack, current_stack, entered, left, retain, set_stack
-from neo_tape._inputs import Inputs
+from neo_tape._inputs import Inputs, own_zero
 from neo_tape._meta import Meta
 from neo_tape._products import _like, _split_aux
 from neo_tape._recording import Recording, operands
@@ -120,9 +120,7 @@ def linearize(f: Callable[..., Any], /, *primals: Any, has_aux: bool = False) ->
 
 def _constant(leaf: Any) -> Any:
     """Return what an output's tangent is that depends on no input: zeros, as what they look like."""
-    if type(leaf) is Array:
-        return Meta(leaf)
-    return type(leaf)(0) if isinstance(leaf, int | float | complex) else leaf
+    return Meta(leaf) if type(leaf) is Array else own_zero(leaf)
 
 
 def linear_transpose(f: Callable[[Unpack[Ts]], R], /, *primals: *Ts) -> Callable[[R], tuple[*Ts]]:

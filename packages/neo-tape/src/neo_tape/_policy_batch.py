@@ -102,7 +102,7 @@ class BatchedRule:
         """Run under the vmap of the call: it may have ended, but what backward closes over belongs to it."""
         outer = current_stack()
         try:
-            set_stack(Stack((*outer.levels, self.level), (*outer.chain, self.level)))
+            set_stack(outer.with_active((*outer.levels, self.level)))
             return f()
         finally:
             set_stack(outer)

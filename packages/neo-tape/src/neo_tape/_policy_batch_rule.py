@@ -31,7 +31,7 @@ def run_batch(
     """Run `batch` below the vmap; return the output, and leave in `policy.ctx` what it saved, as forward would."""
     who = label(cls, "batch")
     try:
-        set_stack(Stack(guarded.levels[: guarded.levels.index(level)], guarded.chain))
+        set_stack(guarded.below(guarded.levels.index(level)))
         pairs = [level.unwrap(x) if type(x) is Array else (x, None) for x in inputs]
         # an alias for each: the same array may be given twice, with a batch and without
         whole = [alias.bind(x) if type(x) is Array else x for x, _ in pairs]

@@ -13,13 +13,14 @@ made anew. So forward must take from a trace nothing but its arguments.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from neo_array import Array, DTypeError, LevelError, PolicyError, asarray, tree
 from neo_array._array import next_id
 from neo_array._bind import is_differentiable, top_batched
-from neo_array._levels import CROWD, OPEN, Args, Level, Params, Stack, check_strangers, current_stack, set_stack
+from neo_array._levels import COMPLETE, OPEN, Args, Level, Params, Stack, check_strangers, current_stack, set_stack
 from neo_array.backends import is_raw
 from neo_tape._inside import Inside
 from neo_tape._policy_batch import layers, views
@@ -52,8 +53,12 @@ class Guard(Level):
         self.record = record
         self.watched = level.watched
         self._inputs = inputs
-        self._start = start
+        self._start: float = start
         self._who = who
+
+    def end(self) -> None:
+        """Say that forward has ended: in a context that was copied inside, new arrays are not its own."""
+        self._inputs, self._start = frozenset(), math.inf
 
     def knows(self, array: Array) -> bool:
         return self.record and self.level.knows(array)
@@ -80,7 +85,7 @@ class Guard(Level):
             self.check(args, f"uses, in {op.__name__},")
         if self.record:
             levels = tuple(each.level if isinstance(each, Guard) else each for each in stack.levels)
-            self.level.see(Stack(levels, stack.chain), index, op, args, params, out)
+            self.level.see(stack.with_active(levels), index, op, args, params, out)
 
 
 def traces(level: Level) -> bool:
@@ -132,12 +137,19 @@ def call_policy(
         else level
         for i, (level, follows, tracing) in enumerate(zip(levels, following, programs, strict=True))
     )
-    output = _run_forward(cls, policy, Stack(guarded, stack.chain), inputs, in_tree, options)
-    if type(getattr(policy, "ctx", None)) is not context:
-        raise PolicyError(f"{label(cls, 'forward')}: put something else in self.ctx; call self.ctx.save(...) instead")
-    if OPEN and (not levels or CROWD):
-        check_strangers(stack, policy_call, tuple(everything))
-    return _show(cls, policy, stack, guarded, inputs, in_tree, given, output, options, replaces)
+    guards = [each for each in guarded if isinstance(each, Guard)]
+    try:
+        output = _run_forward(cls, policy, stack.with_active(guarded), inputs, in_tree, options)
+        if type(getattr(policy, "ctx", None)) is not context:
+            raise PolicyError(
+                f"{label(cls, 'forward')}: put something else in self.ctx; call self.ctx.save(...) instead"
+            )
+        if OPEN and stack.mark is not COMPLETE[0]:
+            check_strangers(stack, policy_call, tuple(everything))
+        return _show(cls, policy, stack, guards, inputs, in_tree, given, output, options, replaces)
+    finally:
+        for each in guards:
+            each.end()
 
 
 def _run_forward(
@@ -177,7 +189,7 @@ def _show(
     cls: Any,
     policy: Any,
     stack: Stack,
-    guarded: tuple[Level, ...],
+    guards: list[Guard],
     inputs: list[Any],
     in_tree: Any,
     given: list[Array],
@@ -194,10 +206,9 @@ def _show(
     leaves, treedef = tree.flatten((inputs, options))
     values = [None if type(x) is Array else x for x in leaves]
     rule.again = functools.partial(_call_again, cls, type(policy.ctx), values, treedef, in_tree, replaces)
-    for guard in guarded:
-        if isinstance(guard, Guard):
-            guard.check(outputs, "returns")
-            guard.check(saved, "saves")
+    for guard in guards:
+        guard.check(outputs, "returns")
+        guard.check(saved, "saves")
     found = views(stack, rule, [*rule.input_arrays(inputs), *given], outputs, rule.kept_arrays(saved))
     ends = [view.start for view in found[1:]] + [len(stack.levels)]
     for view, end in zip(found, ends, strict=True):

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias, TypeVar, overload
 
-import numpy as np
 from typing_extensions import TypeVarTuple, Unpack
 
 from neo_array import Array, DeviceError, DTypeError, ShapeError, TreeError, asarray, tree, zeros_like
 from neo_array._bind import is_differentiable
 from neo_array._levels import current_stack, entered, left, retain, set_stack
-from neo_tape._inputs import Inputs
+from neo_tape._inputs import Inputs, own_zero
 from neo_tape._meta import Meta
 from neo_tape._tangent import Tangent
 from neo_tape._tape import Tape
@@ -118,9 +117,7 @@ def jvp(f: Callable[..., Any], primals: Any, tangents: Any, *, has_aux: bool = F
 
 
 def _zero(leaf: Any) -> Any:
-    if type(leaf) is Array:
-        return zeros_like(leaf)
-    return type(leaf)(0) if isinstance(leaf, int | float | complex | np.number) else leaf
+    return zeros_like(leaf) if type(leaf) is Array else own_zero(leaf)
 
 
 def _split_aux(result: Any, who: str) -> tuple[Any, Any]:

@@ -58,7 +58,7 @@ class Tangent(Level):
         tangent = self.get(array)
         if tangent is not None:  # from here on its tangent lives as long as the spare
             self.put(spare, tangent)
-        held = [key for key, (each, _) in self.watched.items() if each is array]
+        held = [key for key, (each, _) in self.watched.copy().items() if each is array]
         for key in held:
             self.watched[key] = spare, self.watched[key][1]
         return tangent is not None or bool(held)

@@ -82,9 +82,9 @@ def named(name: str) -> Backend:
             backend: Backend = importlib.import_module(f"{__name__}.{name}")
         except ImportError as error:  # CuPy's wheels, say, need libraries of CUDA's
             raise DeviceError(f"backend {name!r}: its library does not load: {error}; use device='numpy'") from error
-        _loaded[name] = backend
+        INEXACT.update(backend.inexact())  # before any other thread can find the backend
         _by_type[backend.RAW] = backend
-        INEXACT.update(backend.inexact())
+        _loaded[name] = backend
     return _loaded[name]
 
 
