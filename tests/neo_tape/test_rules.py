@@ -7,17 +7,21 @@ import contextvars
 import itertools
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pytest
 
 import neo_array as na
-import neo_nn.functional as F
 import neo_tape as nt
 from neo_array import Array, LevelError, PolicyError
 from neo_array._levels import Args, Level, Params, Stack, current_stack, entered, left, set_stack
 from tests.neo_tape.levels import assert_nothing_open
+
+if TYPE_CHECKING:
+    import neo_nn.functional as F
+else:
+    F = pytest.importorskip("neo_nn.functional", reason="the op to replace is neo_nn's relu")
 
 X: Final = na.asarray(np.array([-1.0, 0.5, 2.0]))
 W: Final = na.asarray(np.array([3.0, -2.0, 1.5]))

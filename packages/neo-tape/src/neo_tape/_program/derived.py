@@ -12,10 +12,11 @@ from typing import TypeVar
 
 from neo_array import Array, moveaxis, zeros
 from neo_array._levels import current_stack, entered, left, set_stack
+from neo_tape._captured import hiding_levels
 from neo_tape._products import jvp, vjp
 from neo_tape._program.program import Equation, Program, Var
 from neo_tape._program.structure import Structure
-from neo_tape._program.trace import out_of_sight, trace
+from neo_tape._program.trace import trace
 from neo_tape._vmap import Vmap
 
 T = TypeVar("T")
@@ -28,10 +29,10 @@ def run_flat(program: Program, operands: Sequence[Array]) -> list[Array]:
 
 
 def once(program: Program, key: Hashable, make: Callable[[], T]) -> T:
-    """Return what is kept with a Program under a key, or make it."""
-    if key not in program._derived:
-        program._derived.setdefault(key, out_of_sight(make))
-    found: T = program._derived[key]
+    """Return what is kept with a Program under a key, or make it, which is none of the open levels' business."""
+    if key not in program.derived:
+        program.derived.setdefault(key, hiding_levels(make))
+    found: T = program.derived[key]
     return found
 
 

@@ -103,7 +103,7 @@ class Program:
     captured: tuple[Array, ...]
     arguments: Structure
     results: Structure
-    _derived: dict[Any, Any] = field(init=False, default_factory=dict)  # what derived.py has made of it
+    derived: dict[Any, Any] = field(init=False, default_factory=dict)  # what derived.py has made of it
     _dying: tuple[tuple[Var, ...], ...] = field(init=False)  # for each equation, what nothing after it uses
 
     def __post_init__(self) -> None:

@@ -7,13 +7,12 @@ import inspect
 import sys
 from collections.abc import Callable, Sequence
 from types import CodeType, FrameType
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import ParamSpec
 
 from neo_array import Array, DTypeError, alias, tree
 from neo_array._levels import Args, Level, Params, Stack, current_stack, entered, left, set_stack
-from neo_array._payloads import BatchLevel
 from neo_tape._guards import Guard, guard, refuse
 from neo_tape._program.origins import BACKWARD, Origin, Scopes, find
 from neo_tape._program.program import Equation, Program, Var
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from neo_array._levels import Op
 
 Q = ParamSpec("Q")
-R = TypeVar("R")
 
 
 class Trace(Level):
@@ -204,19 +202,6 @@ def trace(f: Callable[Q, object]) -> Callable[Q, Program]:
 
     run.__annotations__ = {}
     return run
-
-
-def out_of_sight(make: Callable[[], R]) -> R:
-    """Run what is made for later, as a Program is, without showing it to the levels around, but to the vmaps.
-
-    They would record ops that nobody asked for. Arrays may hold one value per example, so vmaps cannot be left out.
-    """
-    outer = current_stack()
-    try:
-        set_stack(outer.with_active(tuple(x for x in outer.levels if isinstance(x, BatchLevel))))
-        return make()
-    finally:
-        set_stack(outer)
 
 
 _TOP: Final = next(c for c in trace.__code__.co_consts if isinstance(c, CodeType) and c.co_name == "run")
